@@ -1,0 +1,6 @@
+namespace FastKron.Native.Cli;
+
+internal static class Program
+{
+    private static int Main() => 2;
+}

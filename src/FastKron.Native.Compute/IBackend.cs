@@ -1,0 +1,208 @@
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+
+namespace FastKron.Native.Compute;
+
+/// <summary>The one list of numeric operations. Models, solvers and the quantizer are written against it once.</summary>
+/// <remarks>
+/// Operations enqueue and return; only copies to the host, scalar results and <see cref="Synchronize"/> wait. Matrices are row-major views
+/// (<see cref="Tensor"/>). Unless stated, arguments must not overlap, and sums are kept in float32. A shape or type that does not fit throws
+/// <see cref="ArgumentException"/> before anything is written.
+/// </remarks>
+public interface IBackend : IDisposable
+{
+    /// <summary>What runs the operations, for people: processor or device, threads, instruction set.</summary>
+    string Name { get; }
+
+    /// <summary>Type in which activations and dense weights are held: F32 on the CPU, BF16 on a GPU.</summary>
+    DType ActivationType { get; }
+
+    // ---- Memory ----
+
+    /// <summary>Allocates an uninitialised tensor; the caller disposes it.</summary>
+    /// <exception cref="OutOfMemoryException">Message: bytes asked, free, total.</exception>
+    Tensor Allocate(DType type, int rows, int columns);
+
+    /// <summary>Copies host elements (row by row, without gaps) into <paramref name="destination"/>, of the same element type.</summary>
+    void Upload<T>(ReadOnlySpan<T> source, Tensor destination) where T : unmanaged;
+
+    /// <summary>Copies <paramref name="source"/> to host elements (row by row, without gaps), of the same element type; waits.</summary>
+    void Download<T>(Tensor source, Span<T> destination) where T : unmanaged;
+
+    /// <summary>Copies element by element, changing the type where it differs (to nearest even). Same shape; either may have gaps between rows.</summary>
+    void Convert(Tensor source, Tensor destination);
+
+    /// <summary>Sets every element.</summary>
+    void Fill(Tensor destination, double value);
+
+    /// <summary>Waits until all enqueued work is done.</summary>
+    void Synchronize();
+
+    // ---- Matrix ----
+
+    /// <summary>c ← alpha · op(a) · op(b) + beta · c, op(x) = x or xᵀ.</summary>
+    /// <param name="a">(m, k), or (k, m) if transposed.</param>
+    /// <param name="transposeA">Whether op(a) = aᵀ.</param>
+    /// <param name="b">(k, n), or (n, k) if transposed.</param>
+    /// <param name="transposeB">Whether op(b) = bᵀ.</param>
+    /// <param name="c">(m, n). a, b, c: each F32, BF16 or F16 with sums in F32, or all F64. Not read when beta is 0.</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <param name="beta">Factor of the old c.</param>
+    void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, double alpha = 1, double beta = 0);
+
+    /// <summary>c ← alpha · op(a) · op(a)ᵀ + beta · c: one triangle is computed and mirrored, so the result is exactly symmetric.</summary>
+    /// <param name="a">(n, k), or (k, n) if transposed. F32, BF16, F16, or F64 with an F64 c.</param>
+    /// <param name="transposeA">Whether op(a) = aᵀ: then c = aᵀ a.</param>
+    /// <param name="c">(n, n), F32 or F64; symmetric if beta is not 0.</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <param name="beta">Factor of the old c.</param>
+    void SymmetricRankK(Tensor a, bool transposeA, Tensor c, double alpha = 1, double beta = 0);
+
+    /// <summary>y ← y + alpha · x. F32 or F64, same shape and type.</summary>
+    void Axpy(double alpha, Tensor x, Tensor y);
+
+    /// <summary>x ← alpha · x. F32 or F64.</summary>
+    void Scale(double alpha, Tensor x);
+
+    /// <summary>Σ x∘y in float64, in an order that does not depend on the number of threads; waits. Any floating types.</summary>
+    double Dot(Tensor x, Tensor y);
+
+    /// <summary>Replaces a symmetric positive-definite matrix (lower triangle read) by its Cholesky factor L; the upper triangle becomes 0.</summary>
+    /// <param name="a">(n, n) F64 or F32.</param>
+    /// <returns>0, or the 1-based index of the first pivot that is not positive or not finite; then a is undefined. Waits.</returns>
+    int Cholesky(Tensor a);
+
+    /// <summary>Replaces a lower triangular matrix L by L⁻¹. (n, n) F64 or F32; the upper triangle is 0 before and after.</summary>
+    void TriangularInverse(Tensor l);
+
+    /// <summary>Block LDLᵀ: H = (I + l) D (I + l)ᵀ, unit diagonal blocks of <paramref name="block"/> rows.</summary>
+    /// <param name="h">(n, n) F64 symmetric; overwritten with the Cholesky factor.</param>
+    /// <param name="block">Rows of a diagonal block; divides n.</param>
+    /// <param name="l">(n, n) F32, out: the strictly block-lower part, zero elsewhere.</param>
+    /// <param name="d">(n, block) F64, out: the diagonal blocks D_i above each other.</param>
+    /// <returns>As <see cref="Cholesky"/>.</returns>
+    int BlockLdl(Tensor h, int block, Tensor l, Tensor d);
+
+    // ---- Transformer (activations F32 or BF16, statistics F32) ----
+
+    /// <summary>y[t] ← table[ids[t]].</summary>
+    /// <param name="ids">(1, T) I32.</param>
+    /// <param name="table">(vocabulary, hidden).</param>
+    /// <param name="y">(T, hidden).</param>
+    void Embedding(Tensor ids, Tensor table, Tensor y);
+
+    /// <summary>y ← x / √(mean(x²) + epsilon) ∘ weight, over groups of weight.Columns columns (a row may hold several groups: q/k norms per head).</summary>
+    /// <remarks>Source: arXiv:1910.07467.</remarks>
+    void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y);
+
+    /// <summary>dx ← (accumulate ? dx : 0) + gradient of <see cref="RmsNorm"/> with respect to x.</summary>
+    void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate);
+
+    /// <summary>Rotates the halves of every head in place: (x1, x2) ← (x1 cos − x2 sin, x2 cos + x1 sin); inverse: with −sin, which is also the backward pass.</summary>
+    /// <param name="x">(T, heads · headDimension).</param>
+    /// <param name="positions">(1, T) I32: row of the tables for each token.</param>
+    /// <param name="cosines">(positions, headDimension/2) F32.</param>
+    /// <param name="sines">Like cosines.</param>
+    /// <param name="headDimension">Elements of a head; even.</param>
+    /// <param name="inverse">Rotate back.</param>
+    void Rotary(Tensor x, Tensor positions, Tensor cosines, Tensor sines, int headDimension, bool inverse);
+
+    /// <summary>Causal grouped-query attention over packed sequences; softmax scale 1/√headDimension.</summary>
+    /// <param name="q">(T, heads · headDimension).</param>
+    /// <param name="k">(keys, keyHeads · headDimension).</param>
+    /// <param name="v">Like k.</param>
+    /// <param name="layout">Heads and the row ranges of each sequence.</param>
+    /// <param name="output">(T, heads · headDimension).</param>
+    /// <param name="logSumExp">(T, heads) F32, out: ln Σ exp(scores), kept for the backward pass; null if not wanted.</param>
+    void Attention(Tensor q, Tensor k, Tensor v, AttentionLayout layout, Tensor output, Tensor? logSumExp);
+
+    /// <summary>Gradients of <see cref="Attention"/>; dq, dk, dv are overwritten. Scores are recomputed from logSumExp.</summary>
+    void AttentionBackward(Tensor dOutput, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, AttentionLayout layout, Tensor dq, Tensor dk, Tensor dv);
+
+    /// <summary>y ← gate · σ(gate) ∘ up. Source: arXiv:2002.05202.</summary>
+    void SwiGlu(Tensor gate, Tensor up, Tensor y);
+
+    /// <summary>Gradients of <see cref="SwiGlu"/>; dGate and dUp are overwritten.</summary>
+    void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp);
+
+    /// <summary>y ← x + y, the residual connection. Activation types.</summary>
+    void Add(Tensor x, Tensor y);
+
+    /// <summary>losses[t] ← ln Σ exp(logits[t]) − logits[t, labels[t]]; 0 where the label is negative (ignored).</summary>
+    /// <param name="logits">(T, vocabulary).</param>
+    /// <param name="labels">(1, T) I32.</param>
+    /// <param name="losses">(1, T) F32.</param>
+    void CrossEntropy(Tensor logits, Tensor labels, Tensor losses);
+
+    /// <summary>logits ← scale · (softmax(logits) − onehot(labels)); rows with a negative label become 0.</summary>
+    void CrossEntropyBackward(Tensor logits, Tensor labels, float scale);
+
+    /// <summary>Draws labels[t] from softmax(logits[t]) by the Gumbel argmax: argmax_v logits[t, v] − ln(−ln u), u = Uniform of Philox word v; ties to the lowest v.</summary>
+    /// <param name="logits">(T, vocabulary).</param>
+    /// <param name="seed">Philox key.</param>
+    /// <param name="stream">Philox stream.</param>
+    /// <param name="firstToken">Philox item of row 0; row t uses firstToken + t.</param>
+    /// <param name="labels">(1, T) I32, out.</param>
+    void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels);
+
+    /// <summary>Compares two models' logits row by row: see <see cref="LogitStatistics"/> for the columns written.</summary>
+    /// <param name="reference">(T, vocabulary) of the original model.</param>
+    /// <param name="candidate">Like reference, of the quantized model.</param>
+    /// <param name="labels">(1, T) I32: true next tokens, negative where there is none.</param>
+    /// <param name="statistics">(T, <see cref="LogitStatistics.Count"/>) F32, out.</param>
+    void CompareLogits(Tensor reference, Tensor candidate, Tensor labels, Tensor statistics);
+
+    // ---- Kronecker (hessians-and-rounding.md section 2; stack layout [m][K][n]) ----
+
+    /// <summary>The operator of the rearranged Fisher matrix, dense form: rows: result ← Σ_k G_k V G_kᵀ; columns: result ← Σ_k G_kᵀ V G_k.</summary>
+    /// <param name="stack">(m, K·n) BF16 or F32 (or F64 in <c>Reference</c>): row i holds row i of every gradient.</param>
+    /// <param name="gradients">K.</param>
+    /// <param name="side">Which factor is produced.</param>
+    /// <param name="v">(n, n) for rows, (m, m) for columns; symmetric.</param>
+    /// <param name="result">(m, m) for rows, (n, n) for columns; F32 (F64 with an F64 stack). Exactly symmetric.</param>
+    void KroneckerApply(Tensor stack, int gradients, KroneckerSide side, Tensor v, Tensor result);
+
+    /// <summary>The same in triangular form, V = R Rᵀ: rows: P_k = G_k R, result ← Σ P_k P_kᵀ; columns: P_k = Rᵀ G_k, result ← Σ P_kᵀ P_k.</summary>
+    /// <param name="stack">As in <see cref="KroneckerApply"/>.</param>
+    /// <param name="gradients">K.</param>
+    /// <param name="side">Which factor is produced.</param>
+    /// <param name="root">R, upper triangular F32, (n, n) for rows, (m, m) for columns; null for the identity.</param>
+    /// <param name="result">As in <see cref="KroneckerApply"/>; positive semidefinite by construction.</param>
+    void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result);
+
+    // ---- Incoherence ----
+
+    /// <summary>Randomised Hadamard transform along one axis, in place. Rows: every row x ← (x∘scale)·U, inverse: x ← (x·Uᵀ)∘scale; columns: the same for every column.</summary>
+    /// <param name="x">F32 or F64; the transformed axis has <see cref="HadamardFactor.Size"/> elements.</param>
+    /// <param name="factor">U = (H_base ⊗ H_Sylvester)/√size.</param>
+    /// <param name="scale">(1, size) F32: signs (times scales); null for all ones.</param>
+    /// <param name="axis">Which axis is transformed.</param>
+    /// <param name="inverse">Use Uᵀ, and the scale after it.</param>
+    void Hadamard(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse);
+
+    // ---- Trellis (trellis-formats-and-kernels.md section 1) ----
+
+    /// <summary>Best tail-biting trellis path of each 256-weight tile (two-pass Viterbi).</summary>
+    /// <param name="codebook">Code and rate.</param>
+    /// <param name="window">Weights on each side of the seam used by the first pass.</param>
+    /// <param name="targets">(tiles, 256) F32 in sequence order.</param>
+    /// <param name="states">(tiles, 256/V) U16, out: the state of every step.</param>
+    void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states);
+
+    /// <summary>values[tile, V·t …] ← codeword of states[tile, t].</summary>
+    /// <param name="codebook">Code and rate.</param>
+    /// <param name="states">(tiles, 256/V) U16.</param>
+    /// <param name="values">(tiles, 256) F32, out.</param>
+    void DecodeTiles(TrellisCodebook codebook, Tensor states, Tensor values);
+
+    /// <summary>dense ← Ŵ, the decoded matrix in code units.</summary>
+    /// <param name="weights">Packed codes.</param>
+    /// <param name="dense">(rows, columns) F32, BF16 or F16.</param>
+    void DecodeMatrix(TrellisMatrix weights, Tensor dense);
+
+    /// <summary>y ← x · Ŵᵀ, decoding on the way.</summary>
+    /// <param name="x">(T, columns of Ŵ), activation type.</param>
+    /// <param name="weights">Packed codes.</param>
+    /// <param name="y">(T, rows of Ŵ), activation type.</param>
+    void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y);
+}

@@ -1,0 +1,40 @@
+namespace FastKron.Native.Compute;
+
+/// <summary>A trellis code at one rate: the value of every 16-bit state.</summary>
+/// <remarks>State recurrence s ← ((s &lt;&lt; K·V) | fresh bits) mod 2^16. Source: QTIP, Tseng et al., arXiv:2406.11235.</remarks>
+/// <param name="Name">decode_mode of the checkpoint: quantlut_sym (HYB), 1mad, 3inst, mul1, mcg.</param>
+/// <param name="Bits">K, bits per weight.</param>
+/// <param name="Vector">V, weights per step.</param>
+/// <param name="Values">2^16 · V float32 codewords in state order, each exactly a stored float16 (1MAD: float32).</param>
+/// <param name="Table">The stored table of a lookup code as float16 bits, (2^Q, V); empty for computed codes.</param>
+public sealed record TrellisCodebook(string Name, int Bits, int Vector, ReadOnlyMemory<float> Values, ReadOnlyMemory<ushort> Table)
+{
+    /// <summary>L, bits of a state.</summary>
+    public const int StateBits = 16;
+
+    /// <summary>Number of states.</summary>
+    public const int States = 1 << StateBits;
+
+    /// <summary>Weights of a tile, 16 × 16.</summary>
+    public const int TileSize = 256;
+
+    /// <summary>Trellis steps of a tile.</summary>
+    public int Steps => TileSize / Vector;
+
+    /// <summary>Fresh bits of a step, K·V.</summary>
+    public int StepBits => Bits * Vector;
+
+    /// <summary>16-bit words of a packed tile, 16·K.</summary>
+    public int PackedWords => 16 * Bits;
+}
+
+/// <summary>How much of a tile the first tail-biting pass sees.</summary>
+/// <param name="Weights">Weights on each side of the seam; 128 is the whole tile.</param>
+public readonly record struct TailBitingWindow(int Weights)
+{
+    /// <summary>128 + 128: the whole tile.</summary>
+    public static TailBitingWindow Full => new(128);
+
+    /// <summary>64 + 64: a quarter less work, 0.5 % more error at 2 bits.</summary>
+    public static TailBitingWindow Half => new(64);
+}
