@@ -1,0 +1,6 @@
+namespace FastKron.Native.Tests.Compute;
+
+internal static partial class OperationCases
+{
+    private static IEnumerable<OperationCase> Incoherence => [];
+}
