@@ -162,11 +162,12 @@ public interface IBackend : IDisposable
     /// <param name="result">(m, m) for rows, (n, n) for columns; F32 (F64 with an F64 stack). Exactly symmetric.</param>
     void KroneckerApply(Tensor stack, int gradients, KroneckerSide side, Tensor v, Tensor result);
 
-    /// <summary>The same in triangular form, V = R Rᵀ: rows: P_k = G_k R, result ← Σ P_k P_kᵀ; columns: P_k = Rᵀ G_k, result ← Σ P_kᵀ P_k.</summary>
+    /// <summary>The same in triangular form, V = rootᵀ root: rows: P_k = G_k rootᵀ, result ← Σ P_k P_kᵀ; columns: P_k = root G_k, result ← Σ P_kᵀ P_k.</summary>
     /// <param name="stack">As in <see cref="KroneckerApply"/>.</param>
     /// <param name="gradients">K.</param>
     /// <param name="side">Which factor is produced.</param>
-    /// <param name="root">R, upper triangular F32, (n, n) for rows, (m, m) for columns; null for the identity.</param>
+    /// <param name="root">Lower triangular (zero above the diagonal) F32, or F64 with an F64 stack; (n, n) for rows, (m, m) for columns; null for the identity.
+    /// For V = B⁻¹ it is what <see cref="Cholesky"/> and <see cref="TriangularInverse"/> leave: L⁻¹ with B = L Lᵀ (hessians-and-rounding.md calls its transpose R).</param>
     /// <param name="result">As in <see cref="KroneckerApply"/>; positive semidefinite by construction.</param>
     void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result);
 

@@ -89,6 +89,15 @@ public sealed unsafe class Tensor : IDisposable
         return new Tensor(null, Address, IsHost, Type, rows, columns, columns);
     }
 
+    /// <summary>The main diagonal of a square matrix seen as a column (rows, 1); a view that owns nothing.</summary>
+    /// <exception cref="InvalidOperationException">Not square.</exception>
+    public Tensor Diagonal()
+    {
+        if (Rows != Columns)
+            throw new InvalidOperationException($"({Rows}, {Columns}) is not square");
+        return new Tensor(null, Address, IsHost, Type, Rows, Math.Min(1, Rows), Stride + 1);
+    }
+
     /// <summary>One row of a host tensor.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Span<T> Row<T>(int row) where T : unmanaged
