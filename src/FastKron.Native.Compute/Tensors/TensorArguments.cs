@@ -1,0 +1,60 @@
+using System.Runtime.CompilerServices;
+
+namespace FastKron.Native.Compute.Tensors;
+
+/// <summary>Checks of operation arguments: each throws <see cref="ArgumentException"/> with what was expected and what was found.</summary>
+internal static class TensorArguments
+{
+    /// <summary>Requires shape (rows, columns).</summary>
+    public static void RequireShape(Tensor tensor, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.Rows != rows || tensor.Columns != columns)
+            throw new ArgumentException($"{name}: expected shape ({rows}, {columns}), found {tensor}", name);
+    }
+
+    /// <summary>Requires as many rows as columns.</summary>
+    public static void RequireSquare(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.Rows != tensor.Columns)
+            throw new ArgumentException($"{name}: expected a square matrix, found {tensor}", name);
+    }
+
+    /// <summary>Requires one element type.</summary>
+    public static void RequireType(Tensor tensor, DType type, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.Type != type)
+            throw new ArgumentException($"{name}: expected {type}, found {tensor}", name);
+    }
+
+    /// <summary>Requires F32 or F64.</summary>
+    public static void RequireSingleOrDouble(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.Type is not (DType.F32 or DType.F64))
+            throw new ArgumentException($"{name}: expected F32 or F64, found {tensor}", name);
+    }
+
+    /// <summary>Requires a floating-point type.</summary>
+    public static void RequireFloating(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (!IsFloating(tensor.Type))
+            throw new ArgumentException($"{name}: expected F32, BF16, F16 or F64, found {tensor}", name);
+    }
+
+    /// <summary>Requires F32, BF16 or F16, or F64 where the result is F64: sums are kept in the result's precision.</summary>
+    public static void RequirePrecisionOf(Tensor result, Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        RequireFloating(tensor, name);
+        if (tensor.Type == DType.F64 != (result.Type == DType.F64))
+            throw new ArgumentException($"{name}: expected {(result.Type == DType.F64 ? "F64" : "F32, BF16 or F16")} as the result is {result.Type}, found {tensor}", name);
+    }
+
+    /// <summary>Requires memory that the CPU can read.</summary>
+    public static void RequireHost(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (!tensor.IsHost)
+            throw new ArgumentException($"{name}: expected host memory, found {tensor}", name);
+    }
+
+    /// <summary>Whether the type is a floating-point type.</summary>
+    public static bool IsFloating(DType type) => type is DType.F32 or DType.F64 or DType.BF16 or DType.F16;
+}
