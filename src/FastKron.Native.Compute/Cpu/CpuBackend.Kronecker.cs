@@ -43,12 +43,12 @@ public sealed partial class CpuBackend
         using Tensor product = Allocate(result.Type, m, stack.Columns);
         if (side == KroneckerSide.Rows)
         {
-            MatMul(stack.Reshape(m * gradients, n), false, root, false, product.Reshape(m * gradients, n));
+            MatMul(stack.Reshape(m * gradients, n), false, root, true, product.Reshape(m * gradients, n));
             SymmetricRankK(product, false, result);
         }
         else
         {
-            MatMul(root, true, stack, false, product);
+            MatMul(root, false, stack, false, product);
             SymmetricRankK(product.Reshape(m * gradients, n), true, result);
         }
     }
