@@ -1,0 +1,127 @@
+using System.Text.Json.Serialization;
+using FastKron.Native.Evaluation;
+using FastKron.Native.Fisher;
+using FastKron.Native.Quantization;
+
+namespace FastKron.Native.Reports;
+
+/// <summary>Everything that one quantize run tells: written as report.json, drawn as report.html.</summary>
+public sealed record QuantizationReport
+{
+    /// <summary>Version of this schema.</summary>
+    public int FormatVersion { get; init; } = 1;
+
+    /// <summary>Engine version and commit.</summary>
+    public required string Engine { get; init; }
+
+    /// <summary>What ran the operations.</summary>
+    public required string Backend { get; init; }
+
+    /// <summary>Path of the original model.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>Path of the result.</summary>
+    public required string Output { get; init; }
+
+    /// <summary>Everything that can change the output bytes, by option name: the job's fingerprint.</summary>
+    public required IReadOnlyDictionary<string, string> Job { get; init; }
+
+    /// <summary>Calibration text; null without calibration.</summary>
+    public CalibrationReport? Calibration { get; init; }
+
+    /// <summary>One entry per quantized linear, in model order.</summary>
+    public required IReadOnlyList<LinearReport> Linears { get; init; }
+
+    /// <summary>Linears left dense.</summary>
+    public required IReadOnlyList<string> Skipped { get; init; }
+
+    /// <summary>Sizes.</summary>
+    public required SizeReport Size { get; init; }
+
+    /// <summary>Seconds per stage, in order.</summary>
+    public required IReadOnlyList<StageReport> Stages { get; init; }
+
+    /// <summary>Measured quality; null when none was asked for.</summary>
+    public EvaluationReport? Evaluation { get; init; }
+}
+
+/// <summary>The calibration text of a run.</summary>
+/// <param name="Source">Files or <c>self:TOKENS</c>.</param>
+/// <param name="Tokens">Tokens used.</param>
+/// <param name="Documents">Documents they came from.</param>
+/// <param name="Hash">SHA-256 of the ids.</param>
+public sealed record CalibrationReport(string Source, long Tokens, int Documents, string Hash);
+
+/// <summary>One quantized linear.</summary>
+/// <param name="Name">Module path.</param>
+/// <param name="Layer">Number of its block.</param>
+/// <param name="Kind">q, k, v, o, gate, up or down.</param>
+/// <param name="Rows">m.</param>
+/// <param name="Columns">n.</param>
+/// <param name="CodeBits">Bits per weight of the codes.</param>
+/// <param name="StoredBits">Bits per weight of everything stored for it.</param>
+/// <param name="Rounding">Errors and seconds.</param>
+/// <param name="Factors">How its factors were made; null without factors.</param>
+public sealed record LinearReport(
+    string Name, int Layer, string Kind, int Rows, int Columns, double CodeBits, double StoredBits, RoundingStatistics Rounding, FactorEvidence? Factors);
+
+/// <summary>Sizes before and after.</summary>
+/// <param name="QuantizedParameters">Weights that were quantized.</param>
+/// <param name="CodeBits">Bits per quantized weight of the codes alone.</param>
+/// <param name="StoredBits">Bits per quantized weight of everything stored for the quantized linears.</param>
+/// <param name="OriginalBytes">Bytes of the original's safetensors files.</param>
+/// <param name="OutputBytes">Bytes of the result's safetensors files.</param>
+public sealed record SizeReport(long QuantizedParameters, double CodeBits, double StoredBits, long OriginalBytes, long OutputBytes);
+
+/// <summary>One stage of a run.</summary>
+/// <param name="Name">calibration, factors, rounding, writing, checking, evaluation.</param>
+/// <param name="Seconds">Wall time of this process; a resumed run counts only what it did itself.</param>
+public sealed record StageReport(string Name, double Seconds);
+
+/// <summary>Measured quality of original and result.</summary>
+public sealed record EvaluationReport
+{
+    /// <summary>Name of the text.</summary>
+    public required string Text { get; init; }
+
+    /// <summary>SHA-256 of the text.</summary>
+    public required string TextHash { get; init; }
+
+    /// <summary>Ids that the text has.</summary>
+    public required int Tokens { get; init; }
+
+    /// <summary>Special tokens: the tokenizer's own (one BOS at the start where it has one).</summary>
+    public string BosMode { get; init; } = "tokenizer";
+
+    /// <summary>Perplexity of the original; null when only one model was measured.</summary>
+    public PerplexitySummary? Original { get; init; }
+
+    /// <summary>Perplexity of the measured model.</summary>
+    public required PerplexitySummary Measured { get; init; }
+
+    /// <summary>Distance from the original; null when only one model was measured.</summary>
+    public DivergenceSummary? Divergence { get; init; }
+
+    /// <summary>Seconds.</summary>
+    public required double Seconds { get; init; }
+
+    /// <summary>The prompt that both models continued greedily; null when none was asked for.</summary>
+    public string? Prompt { get; init; }
+
+    /// <summary>The original's continuation.</summary>
+    public string? OriginalText { get; init; }
+
+    /// <summary>The measured model's continuation.</summary>
+    public string? MeasuredText { get; init; }
+}
+
+/// <summary>Source-generated JSON of reports.</summary>
+[JsonSourceGenerationOptions(
+    WriteIndented = true,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+[JsonSerializable(typeof(QuantizationReport))]
+[JsonSerializable(typeof(EvaluationReport))]
+[JsonSerializable(typeof(RoundingStatistics))]
+public sealed partial class ReportJson : JsonSerializerContext;
