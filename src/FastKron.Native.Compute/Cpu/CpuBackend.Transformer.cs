@@ -1,46 +1,215 @@
-using FastKron.Native.Compute.Reference;
+using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using FastKron.Native.Compute.Tensors;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Compute.Cpu;
 
 public sealed partial class CpuBackend
 {
-    /// <inheritdoc/>
-    public void Embedding(Tensor ids, Tensor table, Tensor y) => throw new NotImplementedException();
+    /// <summary>Elements that one work item of a row-wise operation covers: far above the cost of handing an item to a thread, within the L2 cache.</summary>
+    private const int ElementsPerItem = 32768;
+
+    /// <summary>Elements handled at a time where an operation goes over its data in several passes, so that they stay in the L1 cache.</summary>
+    private const int PassElements = 1024;
 
     /// <inheritdoc/>
-    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y) => throw new NotImplementedException();
+    public void Embedding(Tensor ids, Tensor table, Tensor y)
+    {
+        TensorArguments.RequireHost(table, DType.F32, table.Rows, table.Columns);
+        TensorArguments.RequireHost(y, DType.F32, y.Rows, table.Columns);
+        TensorArguments.RequireHostIndices(ids, y.Rows, 0, table.Rows);
+        ForRows(y.Rows, y.Columns, t => table.Row<float>(ids.Row<int>(0)[t]).CopyTo(y.Row<float>(t)));
+    }
 
     /// <inheritdoc/>
-    public void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate) => throw new NotImplementedException();
+    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y)
+    {
+        RequireGroups(x, weight);
+        TensorArguments.RequireHost(y, DType.F32, x.Rows, x.Columns);
+        ForRows(x.Rows, x.Columns, t =>
+        {
+            ReadOnlySpan<float> w = weight.Row<float>(0);
+            for (int group = 0; group < x.Columns; group += w.Length)
+            {
+                ReadOnlySpan<float> source = x.Row<float>(t).Slice(group, w.Length);
+                Span<float> destination = y.Row<float>(t).Slice(group, w.Length);
+                TensorPrimitives.Multiply(source, InverseRoot(source, epsilon), destination);
+                TensorPrimitives.Multiply(destination, w, destination);
+            }
+        });
+    }
 
     /// <inheritdoc/>
-    public void Rotary(Tensor x, Tensor positions, Tensor cosines, Tensor sines, int headDimension, bool inverse) => throw new NotImplementedException();
+    public void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate)
+    {
+        RequireGroups(x, weight);
+        TensorArguments.RequireHost(dy, DType.F32, x.Rows, x.Columns);
+        TensorArguments.RequireHost(dx, DType.F32, x.Rows, x.Columns);
+        ForRows(x.Rows, x.Columns, t =>
+        {
+            ReadOnlySpan<float> w = weight.Row<float>(0);
+            for (int group = 0; group < x.Columns; group += w.Length)
+            {
+                RmsNormGroupBackward(
+                    dy.Row<float>(t).Slice(group, w.Length), x.Row<float>(t).Slice(group, w.Length), w, epsilon,
+                    dx.Row<float>(t).Slice(group, w.Length), accumulate);
+            }
+        });
+    }
 
     /// <inheritdoc/>
-    public void Attention(Tensor q, Tensor k, Tensor v, AttentionLayout layout, Tensor output, Tensor? logSumExp) => throw new NotImplementedException();
+    public void Rotary(Tensor x, Tensor positions, Tensor cosines, Tensor sines, int headDimension, bool inverse)
+    {
+        if (headDimension <= 0 || headDimension % 2 != 0 || x.Columns % headDimension != 0)
+            throw new ArgumentException($"headDimension: found {headDimension}, expected an even divisor of {x.Columns} columns", nameof(headDimension));
+        int half = headDimension / 2;
+        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
+        TensorArguments.RequireHost(cosines, DType.F32, cosines.Rows, half);
+        TensorArguments.RequireHost(sines, DType.F32, cosines.Rows, half);
+        TensorArguments.RequireHostIndices(positions, x.Rows, 0, cosines.Rows);
+        ForRows(x.Rows, x.Columns, t =>
+        {
+            int position = positions.Row<int>(0)[t];
+            for (int head = 0; head < x.Columns; head += headDimension)
+                RotateHead(x.Row<float>(t).Slice(head, headDimension), cosines.Row<float>(position), sines.Row<float>(position), inverse);
+        });
+    }
 
     /// <inheritdoc/>
-    public void AttentionBackward(Tensor dOutput, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, AttentionLayout layout, Tensor dq, Tensor dk, Tensor dv) => throw new NotImplementedException();
+    public void SwiGlu(Tensor gate, Tensor up, Tensor y)
+    {
+        TensorArguments.RequireHost(gate, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(up, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(y, DType.F32, gate.Rows, gate.Columns);
+        ForRows(gate.Rows, gate.Columns, t =>
+        {
+            for (int start = 0; start < gate.Columns; start += PassElements)
+            {
+                int count = Math.Min(PassElements, gate.Columns - start);
+                ReadOnlySpan<float> g = gate.Row<float>(t).Slice(start, count);
+                Span<float> destination = y.Row<float>(t).Slice(start, count);
+                TensorPrimitives.Sigmoid(g, destination);
+                TensorPrimitives.Multiply(destination, g, destination);
+                TensorPrimitives.Multiply(destination, up.Row<float>(t).Slice(start, count), destination);
+            }
+        });
+    }
 
     /// <inheritdoc/>
-    public void SwiGlu(Tensor gate, Tensor up, Tensor y) => throw new NotImplementedException();
+    public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp)
+    {
+        TensorArguments.RequireHost(gate, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(up, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(dy, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(dGate, DType.F32, gate.Rows, gate.Columns);
+        TensorArguments.RequireHost(dUp, DType.F32, gate.Rows, gate.Columns);
+        ForRows(gate.Rows, gate.Columns, t =>
+        {
+            for (int start = 0; start < gate.Columns; start += PassElements)
+            {
+                int count = Math.Min(PassElements, gate.Columns - start);
+                SwiGluPassBackward(
+                    dy.Row<float>(t).Slice(start, count), gate.Row<float>(t).Slice(start, count), up.Row<float>(t).Slice(start, count),
+                    dGate.Row<float>(t).Slice(start, count), dUp.Row<float>(t).Slice(start, count));
+            }
+        });
+    }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) => throw new NotImplementedException();
+    public void Add(Tensor x, Tensor y)
+    {
+        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
+        TensorArguments.RequireHost(y, DType.F32, x.Rows, x.Columns);
+        ForRows(x.Rows, x.Columns, t => TensorPrimitives.Add(x.Row<float>(t), y.Row<float>(t), y.Row<float>(t)));
+    }
 
-    /// <inheritdoc/>
-    public void Add(Tensor x, Tensor y) => throw new NotImplementedException();
+    private static void RequireGroups(Tensor x, Tensor weight)
+    {
+        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
+        TensorArguments.RequireHost(weight, DType.F32, 1, weight.Columns);
+        if (weight.Columns == 0 || x.Columns % weight.Columns != 0)
+            throw new ArgumentException($"weight: found {weight.Columns} columns, expected a divisor of the {x.Columns} columns of x", nameof(weight));
+    }
 
-    /// <inheritdoc/>
-    public void CrossEntropy(Tensor logits, Tensor labels, Tensor losses) => throw new NotImplementedException();
+    private static float InverseRoot(ReadOnlySpan<float> x, float epsilon) =>
+        1 / MathF.Sqrt(TensorPrimitives.SumOfSquares(x) / x.Length + epsilon);
 
-    /// <inheritdoc/>
-    public void CrossEntropyBackward(Tensor logits, Tensor labels, float scale) => throw new NotImplementedException();
+    /// <summary>dx ← (accumulate ? dx : 0) + r·(w∘dy) − x · r³/n · Σ(w∘dy∘x).</summary>
+    private static void RmsNormGroupBackward(
+        ReadOnlySpan<float> dy, ReadOnlySpan<float> x, ReadOnlySpan<float> w, float epsilon, Span<float> dx, bool accumulate)
+    {
+        float r = InverseRoot(x, epsilon);
+        int wide = dy.Length - dy.Length % Vector<float>.Count;
+        ReadOnlySpan<Vector<float>> dys = Vectors(dy), xs = Vectors(x), ws = Vectors(w);
+        Span<Vector<float>> dxs = MemoryMarshal.Cast<float, Vector<float>>(dx);
 
-    /// <inheritdoc/>
-    public void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels) => throw new NotImplementedException();
+        Vector<float> sums = default;
+        for (int i = 0; i < dys.Length; i++)
+            sums += ws[i] * dys[i] * xs[i];
+        float projection = Vector.Sum(sums);
+        for (int i = wide; i < dy.Length; i++)
+            projection += w[i] * dy[i] * x[i];
 
-    /// <inheritdoc/>
-    public void CompareLogits(Tensor reference, Tensor candidate, Tensor labels, Tensor statistics) => throw new NotImplementedException();
+        float along = projection * r * r * r / x.Length;
+        for (int i = 0; i < dys.Length; i++)
+        {
+            Vector<float> gradient = r * ws[i] * dys[i] - along * xs[i];
+            dxs[i] = accumulate ? dxs[i] + gradient : gradient;
+        }
+        for (int i = wide; i < dy.Length; i++)
+        {
+            float gradient = r * w[i] * dy[i] - along * x[i];
+            dx[i] = accumulate ? dx[i] + gradient : gradient;
+        }
+    }
+
+    private static void RotateHead(Span<float> head, ReadOnlySpan<float> cosines, ReadOnlySpan<float> sines, bool inverse)
+    {
+        Span<float> x1 = head[..cosines.Length], x2 = head[cosines.Length..];
+        float sign = inverse ? -1 : 1;
+        int i = 0;
+        for (; i <= cosines.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            var cosine = new Vector<float>(cosines[i..]);
+            Vector<float> sine = sign * new Vector<float>(sines[i..]), first = new(x1[i..]), second = new(x2[i..]);
+            (first * cosine - second * sine).CopyTo(x1[i..]);
+            (second * cosine + first * sine).CopyTo(x2[i..]);
+        }
+        for (; i < cosines.Length; i++)
+        {
+            float sine = sign * sines[i];
+            (x1[i], x2[i]) = (x1[i] * cosines[i] - x2[i] * sine, x2[i] * cosines[i] + x1[i] * sine);
+        }
+    }
+
+    /// <summary>At most <see cref="PassElements"/> elements: dGate ← dy∘up∘σ∘(1 + gate∘(1 − σ)), dUp ← dy∘gate∘σ.</summary>
+    private static void SwiGluPassBackward(
+        ReadOnlySpan<float> dy, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> dGate, Span<float> dUp)
+    {
+        Span<float> sigma = stackalloc float[PassElements];
+        sigma = sigma[..gate.Length];
+        TensorPrimitives.Sigmoid(gate, sigma);
+        TensorPrimitives.Multiply(gate, sigma, dUp);
+        TensorPrimitives.Subtract(1f, sigma, dGate);
+        TensorPrimitives.MultiplyAdd(dGate, dUp, sigma, dGate);
+        TensorPrimitives.Multiply(dGate, up, dGate);
+        TensorPrimitives.Multiply(dGate, dy, dGate);
+        TensorPrimitives.Multiply(dUp, dy, dUp);
+    }
+
+    private static ReadOnlySpan<Vector<float>> Vectors(ReadOnlySpan<float> values) => MemoryMarshal.Cast<float, Vector<float>>(values);
+
+    /// <summary>Runs <paramref name="body"/> for every row, several rows to a work item where rows are short.</summary>
+    private void ForRows(int rows, int columns, Action<int> body)
+    {
+        int rowsPerItem = Math.Max(1, ElementsPerItem / Math.Max(1, columns));
+        For((rows + rowsPerItem - 1) / rowsPerItem, item =>
+        {
+            int end = Math.Min(rows, (item + 1) * rowsPerItem);
+            for (int row = item * rowsPerItem; row < end; row++)
+                body(row);
+        });
+    }
 }
