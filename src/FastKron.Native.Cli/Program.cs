@@ -1,6 +1,46 @@
+using System.CommandLine;
+using System.Text;
+using FastKron.Native.Cuda;
+
 namespace FastKron.Native.Cli;
 
+/// <summary>The fastkron command. Exit codes: 0 done, 1 failed, 2 bad usage, 130 cancelled (and resumable).</summary>
 internal static class Program
 {
-    private static int Main() => 2;
+    private const int Failed = 1, BadUsage = 2, Cancelled = 130;
+
+    private static async Task<int> Main(string[] args)
+    {
+        Console.OutputEncoding = new UTF8Encoding(false);
+        var verbose = new Option<bool>("--verbose") { Description = "print stack traces of failures", Recursive = true };
+        var root = new RootCommand("FastKron.Native: quantize LLaMA and Qwen-3 models to 2, 3 or 4 bits, measure them, run them.")
+        {
+            QuantizeCommand.Create(), FactorsCommand.Create(), EvaluateCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(),
+        };
+        root.Options.Add(verbose);
+        ParseResult parsed = root.Parse(args);
+        bool usageError = parsed.Errors.Count > 0;
+        try
+        {
+            // A cancelled action has 4 seconds to reach its next check; after that the process ends with the same code, and the run can be resumed all the same.
+            int code = await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(4) }).ConfigureAwait(false);
+            return usageError ? BadUsage : code;
+        }
+        catch (OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync("cancelled; the same command goes on where this one stopped").ConfigureAwait(false);
+            return Cancelled;
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            await Console.Error.WriteLineAsync($"fastkron: {(parsed.GetValue(verbose) ? e.ToString() : Message(e))}").ConfigureAwait(false);
+            return e is ArgumentException ? BadUsage : Failed;
+        }
+    }
+
+    // What a user can cause; anything else is our defect and keeps its stack trace.
+    private static bool IsExpected(Exception e) => e is InvalidDataException or NotSupportedException or IOException or UnauthorizedAccessException
+        or ArgumentException or OutOfMemoryException or ArithmeticException or CudaException;
+
+    private static string Message(Exception e) => e is ArgumentException argument && argument.ParamName is { } name ? argument.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message;
 }

@@ -1,0 +1,70 @@
+using System.Diagnostics;
+using System.Globalization;
+using FastKron.Native.Quantization;
+using Spectre.Console;
+
+namespace FastKron.Native.Cli;
+
+/// <summary>Progress on standard error: one live line in a terminal, a plain line now and then when redirected.</summary>
+internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgress>
+{
+    private static readonly TimeSpan LiveInterval = TimeSpan.FromMilliseconds(100), PlainInterval = TimeSpan.FromSeconds(10);
+
+    private readonly bool _live = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "dumb");
+    private readonly Lock _gate = new();
+    private readonly Stopwatch _sinceLast = Stopwatch.StartNew();
+    private string? _phase;
+    private int _width;
+
+    /// <inheritdoc/>
+    public void Report(QuantizationProgress value)
+    {
+        if (quiet)
+            return;
+        lock (_gate)
+        {
+            bool changed = value.Phase != _phase, finished = value.Fraction >= 1;
+            if (!changed && !finished && _sinceLast.Elapsed < (_live ? LiveInterval : PlainInterval))
+                return;
+            if (finished && !changed && _phase is null)
+                return;
+            _sinceLast.Restart();
+            string line = Line(value);
+            if (_live)
+            {
+                Console.Error.Write("\r" + line.PadRight(_width));
+                _width = line.Length;
+                if (finished)
+                    EndLine();
+            }
+            else
+                Console.Error.WriteLine(line);
+            _phase = finished ? null : value.Phase;
+        }
+    }
+
+    /// <summary>Ends a live line, so that what follows starts on a new one.</summary>
+    public void Finish()
+    {
+        lock (_gate)
+            EndLine();
+    }
+
+    private void EndLine()
+    {
+        if (_live && _width > 0)
+            Console.Error.WriteLine();
+        _width = 0;
+    }
+
+    private static string Line(QuantizationProgress p)
+    {
+        string time = p.Fraction >= 1 ? Format(p.Elapsed) : $"{Format(p.Elapsed)}{(p.Remaining is { } left ? $", {Format(left)} left" : "")}";
+        string error = p.Error is { } e ? string.Create(CultureInfo.InvariantCulture, $" proxy error {e:G3}") : "";
+        return string.Create(CultureInfo.InvariantCulture, $"{p.Phase,-12} {100 * p.Fraction,3:F0} %  {time}{(p.Module is null ? "" : $"  {p.Module}{error}")}");
+    }
+
+    private static string Format(TimeSpan time) => time.TotalMinutes < 1
+        ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:F1} s")
+        : time.ToString(time.TotalHours < 1 ? @"m\:ss" : @"h\:mm\:ss", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,15 @@
+namespace FastKron.Native.Quantization;
+
+/// <summary>Where a run stands.</summary>
+/// <param name="Phase">calibration, factors, rounding, writing, checking or evaluation.</param>
+/// <param name="Fraction">Share of the phase that is done, 0 … 1.</param>
+/// <param name="Layer">Number of the block in work, or −1.</param>
+/// <param name="Layers">Blocks of the model.</param>
+/// <param name="Module">Name of the matrix just finished, or null.</param>
+/// <param name="Error">Its proxy error, or null.</param>
+/// <param name="Elapsed">Time in this phase.</param>
+public readonly record struct QuantizationProgress(string Phase, double Fraction, int Layer, int Layers, string? Module, double? Error, TimeSpan Elapsed)
+{
+    /// <summary>Remaining time of the phase at the rate so far; null before anything is done.</summary>
+    public TimeSpan? Remaining => Fraction > 0.001 ? Elapsed * ((1 - Fraction) / Fraction) : null;
+}
