@@ -1,28 +1,187 @@
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Formats;
+using FastKron.Native.Generation;
 
 namespace FastKron.Native.Models;
 
 /// <summary>One decoder block: norm, attention, residual; norm, gated MLP, residual.</summary>
+/// <remarks>Blocks of one model share scratch memory: only one may run at a time.</remarks>
 public sealed class DecoderBlock : IDisposable
 {
+    private readonly IBackend _backend;
+    private readonly ModelConfig _config;
+    private readonly BlockNorms _norms;
+    private readonly RotaryTables _rotary;
+    private readonly Workspace _workspace;
+
+    /// <summary>Takes over linears (in the order of <see cref="BlockLinear"/>) and norms; rotary tables and workspace stay the model's.</summary>
+    internal DecoderBlock(IBackend backend, ModelConfig config, int index, IReadOnlyList<ILinear> linears, BlockNorms norms, RotaryTables rotary, Workspace workspace)
+    {
+        (_backend, _config, Index, Linears) = (backend, config, index, linears);
+        (_norms, _rotary, _workspace) = (norms, rotary, workspace);
+    }
+
+    /// <summary>Number of the block in the model, from 0.</summary>
+    public int Index { get; }
+
     /// <summary>The seven linears in the order q, k, v, o, gate, up, down.</summary>
-    public IReadOnlyList<ILinear> Linears => throw new NotImplementedException();
+    public IReadOnlyList<ILinear> Linears { get; }
 
     /// <summary>hidden ← block(hidden), in place. hidden (T, hidden size), activation type.</summary>
     /// <param name="batch">Positions and attention layout.</param>
     /// <param name="hidden">Overwritten.</param>
-    /// <param name="cache">Keys and values of earlier tokens, appended to; null for whole sequences.</param>
-    public void Forward(PackedBatch batch, Tensor hidden, Generation.KeyValueCache? cache = null) => throw new NotImplementedException();
+    /// <param name="cache">Keys and values of earlier tokens; this batch's are appended to it. Null for whole sequences.</param>
+    public void Forward(PackedBatch batch, Tensor hidden, KeyValueCache? cache = null)
+    {
+        Tensor queries = Heads(batch, hidden, out Tensor keys, out Tensor values);
+        if (cache is not null)
+            (keys, values) = cache.Append(Index, keys, values);
+        Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
+        _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
+        AddBranch(BlockLinear.Output, mixed, hidden);
+        AddBranch(BlockLinear.Down, Gated(hidden), hidden);
+    }
 
     /// <summary>Recomputes the block from its input and backpropagates through it.</summary>
-    /// <param name="batch">Positions and attention layout.</param>
+    /// <param name="batch">Positions and attention layout; whole sequences.</param>
     /// <param name="input">(T, hidden size): what <see cref="Forward"/> was given. Not changed.</param>
     /// <param name="gradient">(T, hidden size): in, gradient of the block's output; out, gradient of its input.</param>
-    /// <param name="observer">Sees (X, D) of the seven linears.</param>
-    public void Backward(PackedBatch batch, Tensor input, Tensor gradient, ILinearObserver observer) => throw new NotImplementedException();
+    /// <param name="observer">Sees (X, D) of the seven linears, each once.</param>
+    /// <remarks>Costs a forward pass without the down projection and as much again as a forward pass.</remarks>
+    public void Backward(PackedBatch batch, Tensor input, Tensor gradient, ILinearObserver observer)
+    {
+        int tokens = batch.Tokens;
+        Tensor queries = Heads(batch, input, out Tensor keys, out Tensor values);
+        Tensor mixed = Get(Scratch.Mixed, tokens, queries.Columns);
+        Tensor logSumExp = _workspace.Get(Scratch.LogSumExp, DType.F32, tokens, _config.Heads);
+        _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp);
+        Tensor middle = Get(Scratch.Middle, tokens, _config.HiddenSize);
+        _backend.Convert(input, middle);
+        AddBranch(BlockLinear.Output, mixed, middle);
+
+        MlpBackward(middle, gradient, observer);
+
+        Tensor dMixed = Get(Scratch.DMixed, tokens, mixed.Columns);
+        BackwardLinear(BlockLinear.Output, mixed, gradient, dMixed, accumulate: false, observer);
+        Tensor dQueries = Get(Scratch.DQueries, tokens, queries.Columns), dKeys = Get(Scratch.DKeys, tokens, keys.Columns);
+        Tensor dValues = Get(Scratch.DValues, tokens, values.Columns);
+        _backend.AttentionBackward(dMixed, queries, keys, values, mixed, logSumExp, batch.Layout, dQueries, dKeys, dValues);
+        dQueries = HeadsBackward(batch, dQueries, _norms.Queries, Scratch.RawQueries, Scratch.DRawQueries);
+        dKeys = HeadsBackward(batch, dKeys, _norms.Keys, Scratch.RawKeys, Scratch.DRawKeys);
+
+        Tensor normed = Get(Scratch.AttentionInput, tokens, _config.HiddenSize), dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
+        BackwardLinear(BlockLinear.Query, normed, dQueries, dNormed, accumulate: false, observer);
+        BackwardLinear(BlockLinear.Key, normed, dKeys, dNormed, accumulate: true, observer);
+        BackwardLinear(BlockLinear.Value, normed, dValues, dNormed, accumulate: true, observer);
+        _backend.RmsNormBackward(dNormed, input, _norms.Attention, _config.RmsNormEpsilon, gradient, accumulate: true);
+    }
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()
     {
+        foreach (ILinear linear in Linears)
+            linear.Dispose();
+        _norms.Dispose();
+    }
+
+    // Norm, projections, per-head norms where the model has them, rotary embedding.
+    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values)
+    {
+        _rotary.Reserve(batch.PositionCount);
+        Tensor normed = Get(Scratch.AttentionInput, batch.Tokens, _config.HiddenSize);
+        _backend.RmsNorm(hidden, _norms.Attention, _config.RmsNormEpsilon, normed);
+        values = Get(Scratch.Values, batch.Tokens, Linear(BlockLinear.Value).Outputs);
+        Linear(BlockLinear.Value).Forward(normed, values);
+        keys = Rotated(batch, BlockLinear.Key, normed, _norms.Keys, Scratch.RawKeys, Scratch.Keys);
+        return Rotated(batch, BlockLinear.Query, normed, _norms.Queries, Scratch.RawQueries, Scratch.Queries);
+    }
+
+    private Tensor Rotated(PackedBatch batch, BlockLinear kind, Tensor normed, Tensor? headNorm, Scratch rawSlot, Scratch slot)
+    {
+        Tensor heads = Get(slot, batch.Tokens, Linear(kind).Outputs);
+        if (headNorm is null)
+        {
+            Linear(kind).Forward(normed, heads);
+        }
+        else
+        {
+            Tensor raw = Get(rawSlot, batch.Tokens, heads.Columns);
+            Linear(kind).Forward(normed, raw);
+            _backend.RmsNorm(raw, headNorm, _config.RmsNormEpsilon, heads);
+        }
+        _backend.Rotary(heads, batch.Positions, _rotary.Cosines, _rotary.Sines, _config.HeadDimension, inverse: false);
+        return heads;
+    }
+
+    private Tensor HeadsBackward(PackedBatch batch, Tensor dHeads, Tensor? headNorm, Scratch rawSlot, Scratch dRawSlot)
+    {
+        _backend.Rotary(dHeads, batch.Positions, _rotary.Cosines, _rotary.Sines, _config.HeadDimension, inverse: true);
+        if (headNorm is null)
+            return dHeads;
+        Tensor raw = Get(rawSlot, batch.Tokens, dHeads.Columns), dRaw = Get(dRawSlot, batch.Tokens, dHeads.Columns);
+        _backend.RmsNormBackward(dHeads, raw, headNorm, _config.RmsNormEpsilon, dRaw, accumulate: false);
+        return dRaw;
+    }
+
+    private Tensor Gated(Tensor hidden)
+    {
+        int tokens = hidden.Rows;
+        Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize);
+        Tensor gate = Get(Scratch.Gate, tokens, _config.IntermediateSize), up = Get(Scratch.Up, tokens, _config.IntermediateSize);
+        Tensor gated = Get(Scratch.Gated, tokens, _config.IntermediateSize);
+        _backend.RmsNorm(hidden, _norms.Mlp, _config.RmsNormEpsilon, normed);
+        Linear(BlockLinear.Gate).Forward(normed, gate);
+        Linear(BlockLinear.Up).Forward(normed, up);
+        _backend.SwiGlu(gate, up, gated);
+        return gated;
+    }
+
+    // gradient: of the block's output in, of the residual stream before the MLP out.
+    private void MlpBackward(Tensor middle, Tensor gradient, ILinearObserver observer)
+    {
+        int tokens = middle.Rows, inner = _config.IntermediateSize;
+        Tensor gated = Gated(middle);
+        Tensor dGated = Get(Scratch.DGated, tokens, inner), dGate = Get(Scratch.DGate, tokens, inner), dUp = Get(Scratch.DUp, tokens, inner);
+        BackwardLinear(BlockLinear.Down, gated, gradient, dGated, accumulate: false, observer);
+        _backend.SwiGluBackward(dGated, Get(Scratch.Gate, tokens, inner), Get(Scratch.Up, tokens, inner), dGate, dUp);
+        Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize), dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
+        BackwardLinear(BlockLinear.Gate, normed, dGate, dNormed, accumulate: false, observer);
+        BackwardLinear(BlockLinear.Up, normed, dUp, dNormed, accumulate: true, observer);
+        _backend.RmsNormBackward(dNormed, middle, _norms.Mlp, _config.RmsNormEpsilon, gradient, accumulate: true);
+    }
+
+    private void BackwardLinear(BlockLinear kind, Tensor x, Tensor d, Tensor dx, bool accumulate, ILinearObserver observer)
+    {
+        observer.Observe(Linear(kind), x, d);
+        Linear(kind).BackwardInput(d, dx, accumulate);
+    }
+
+    private void AddBranch(BlockLinear kind, Tensor x, Tensor hidden)
+    {
+        Tensor branch = Get(Scratch.Branch, hidden.Rows, hidden.Columns);
+        Linear(kind).Forward(x, branch);
+        _backend.Add(branch, hidden);
+    }
+
+    private ILinear Linear(BlockLinear kind) => Linears[(int)kind];
+
+    private Tensor Get(Scratch slot, int rows, int columns) => _workspace.Get(slot, _backend.ActivationType, rows, columns);
+}
+
+/// <summary>RMSNorm weights of a block, F32.</summary>
+/// <param name="Attention">(1, hidden), before q, k and v.</param>
+/// <param name="Mlp">(1, hidden), before gate and up.</param>
+/// <param name="Queries">(1, head dimension), or null for models without it.</param>
+/// <param name="Keys">Like <paramref name="Queries"/>.</param>
+internal sealed record BlockNorms(Tensor Attention, Tensor Mlp, Tensor? Queries, Tensor? Keys) : IDisposable
+{
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        Attention.Dispose();
+        Mlp.Dispose();
+        Queries?.Dispose();
+        Keys?.Dispose();
     }
 }

@@ -1,15 +1,24 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Formats;
+using FastKron.Native.Generation;
 
 namespace FastKron.Native.Models;
 
-/// <summary>Some whole sequences behind each other, without padding: ids, positions from 0 in each, and the attention layout.</summary>
+/// <summary>Some token sequences behind each other, without padding: ids, positions, and the attention layout.</summary>
 public sealed class PackedBatch : IDisposable
 {
-    private PackedBatch(int tokens, Tensor ids, Tensor positions, AttentionLayout layout) => (Tokens, Ids, Positions, Layout) = (tokens, ids, positions, layout);
+    private PackedBatch(int tokens, int positionCount, Tensor ids, Tensor positions, Tensor nextTokens, AttentionLayout layout)
+    {
+        (Tokens, PositionCount, Layout) = (tokens, positionCount, layout);
+        (Ids, Positions, NextTokens) = (ids, positions, nextTokens);
+    }
 
     /// <summary>T, tokens of all sequences.</summary>
     public int Tokens { get; }
+
+    /// <summary>Largest position + 1.</summary>
+    public int PositionCount { get; }
 
     /// <summary>(1, T) I32.</summary>
     public Tensor Ids { get; }
@@ -17,33 +26,85 @@ public sealed class PackedBatch : IDisposable
     /// <summary>(1, T) I32.</summary>
     public Tensor Positions { get; }
 
+    /// <summary>(1, T) I32: the true labels, each token's successor in its sequence; −1 at every sequence's last token.</summary>
+    public Tensor NextTokens { get; }
+
     /// <summary>Row ranges of the sequences.</summary>
     public AttentionLayout Layout { get; }
 
-    /// <summary>Packs sequences for a model's head shape.</summary>
-    public static PackedBatch Create(IBackend backend, Formats.ModelConfig config, IReadOnlyList<int[]> sequences)
+    /// <summary>Tokens that have a successor: the number of labels ≥ 0 in <see cref="NextTokens"/>.</summary>
+    public int LabelCount => Tokens - Layout.Sequences.Count;
+
+    /// <summary>Packs whole sequences for a model's head shape; positions start at 0 in each.</summary>
+    /// <exception cref="ArgumentException">A sequence is empty or longer than the model's context, or an id is outside the vocabulary.</exception>
+    public static PackedBatch Create(IBackend backend, ModelConfig config, IReadOnlyList<int[]> sequences)
     {
         int tokens = sequences.Sum(s => s.Length), row = 0;
-        int[] ids = new int[tokens], positions = new int[tokens];
-        var spans = new List<SequenceSpan>(sequences.Count);
-        foreach (int[] sequence in sequences)
+        int[] ids = new int[tokens];
+        var spans = new SequenceSpan[sequences.Count];
+        for (int s = 0; s < spans.Length; s++)
         {
-            sequence.CopyTo(ids, row);
-            for (int i = 0; i < sequence.Length; i++)
-                positions[row + i] = i;
-            spans.Add(new SequenceSpan(row, sequence.Length, row, sequence.Length));
-            row += sequence.Length;
+            int length = sequences[s].Length;
+            if (length == 0 || length > config.MaxPositions)
+                throw new ArgumentException($"sequence {s}: {length} tokens, expected 1 to {config.MaxPositions} (the model's context); cut it", nameof(sequences));
+            sequences[s].CopyTo(ids, row);
+            spans[s] = new SequenceSpan(row, length, row, length);
+            row += length;
         }
-        Tensor idTensor = backend.Allocate(DType.I32, 1, tokens), positionTensor = backend.Allocate(DType.I32, 1, tokens);
-        backend.Upload<int>(ids, idTensor);
-        backend.Upload<int>(positions, positionTensor);
-        return new PackedBatch(tokens, idTensor, positionTensor, new AttentionLayout(config.Heads, config.KeyHeads, config.HeadDimension, spans));
+        return Create(backend, config, ids, spans);
     }
 
-    /// <summary>Frees ids and positions.</summary>
+    /// <summary>Packs the next tokens of every sequence in a cache: as many for each, the first sequence's first.</summary>
+    /// <exception cref="ArgumentException">No multiple of the cache's sequences, more tokens than its capacity leaves, or an id outside the vocabulary.</exception>
+    public static PackedBatch Continue(IBackend backend, ModelConfig config, KeyValueCache cache, ReadOnlySpan<int> ids)
+    {
+        int count = ids.Length / cache.Sequences;
+        if (count == 0 || count * cache.Sequences != ids.Length)
+            throw new ArgumentException($"{ids.Length} tokens for {cache.Sequences} sequences in lockstep: expected the same number for each", nameof(ids));
+        if (count > cache.Capacity - cache.Length)
+        {
+            throw new ArgumentException($"{cache.Length} cached + {count} new tokens exceed the cache's capacity of {cache.Capacity} tokens "
+                + $"(the model's context is {config.MaxPositions}); shorten the prompt or generate less", nameof(ids));
+        }
+        var spans = new SequenceSpan[cache.Sequences];
+        for (int s = 0; s < spans.Length; s++)
+            spans[s] = new SequenceSpan(s * count, count, s * cache.Capacity, cache.Length + count);
+        return Create(backend, config, ids, spans);
+    }
+
+    /// <summary>Frees ids, positions and labels.</summary>
     public void Dispose()
     {
         Ids.Dispose();
         Positions.Dispose();
+        NextTokens.Dispose();
+    }
+
+    private static PackedBatch Create(IBackend backend, ModelConfig config, ReadOnlySpan<int> ids, SequenceSpan[] spans)
+    {
+        int bad = ids.IndexOfAnyExceptInRange(0, config.VocabularySize - 1);
+        if (bad >= 0)
+            throw new ArgumentException($"token {bad}: id {ids[bad]}, expected 0 to {config.VocabularySize - 1}; tokenizer and model do not belong together", nameof(ids));
+        int[] positions = new int[ids.Length], nextTokens = new int[ids.Length];
+        int positionCount = 0;
+        foreach (SequenceSpan span in spans)
+        {
+            for (int i = 0; i < span.QueryCount; i++)
+            {
+                int row = span.QueryStart + i;
+                positions[row] = span.KeyCount - span.QueryCount + i;
+                nextTokens[row] = i + 1 < span.QueryCount ? ids[row + 1] : -1;
+            }
+            positionCount = Math.Max(positionCount, span.KeyCount);
+        }
+        return new PackedBatch(ids.Length, positionCount, Row(backend, ids), Row(backend, positions), Row(backend, nextTokens),
+            new AttentionLayout(config.Heads, config.KeyHeads, config.HeadDimension, spans));
+    }
+
+    private static Tensor Row(IBackend backend, ReadOnlySpan<int> values)
+    {
+        Tensor row = backend.Allocate(DType.I32, 1, values.Length);
+        backend.Upload(values, row);
+        return row;
     }
 }

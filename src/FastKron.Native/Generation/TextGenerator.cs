@@ -1,0 +1,60 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Models;
+
+namespace FastKron.Native.Generation;
+
+/// <summary>Continues token sequences with a model, dense or quantized, keeping keys and values of the tokens seen.</summary>
+public sealed class TextGenerator(DecoderModel model)
+{
+    /// <summary>Continues a prompt until an end-of-sequence token or <see cref="GenerationOptions.MaxTokens"/>.</summary>
+    /// <param name="prompt">At least one token, special tokens included.</param>
+    /// <param name="options">How tokens are chosen.</param>
+    /// <param name="onToken">Called with each new token as soon as it is known; not with the end-of-sequence token.</param>
+    /// <param name="cancellationToken">Checked before every token.</param>
+    /// <exception cref="ArgumentException">Empty prompt, an id outside the vocabulary, options out of range, or prompt and new tokens exceed the model's context.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public GenerationResult Generate(
+        IReadOnlyList<int> prompt, GenerationOptions options, Action<int>? onToken = null, CancellationToken cancellationToken = default)
+    {
+        CheckContext(prompt.Count, options.MaxTokens);
+        IBackend backend = model.Backend;
+        var sampler = new TokenSampler(options, model.Config.VocabularySize);
+        var tokens = new List<int>(options.MaxTokens);
+        float[] row = new float[model.Config.VocabularySize];
+        using var cache = new KeyValueCache(model, sequences: 1, prompt.Count + options.MaxTokens);
+        using Tensor hidden = backend.Allocate(backend.ActivationType, prompt.Count, model.Config.HiddenSize);
+        using Tensor logits = backend.Allocate(DType.F32, 1, model.Config.VocabularySize);
+        int[] next = [.. prompt];
+        while (tokens.Count < options.MaxTokens)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using (PackedBatch batch = PackedBatch.Continue(backend, model.Config, cache, next))
+                model.Forward(batch, hidden.SliceRows(0, next.Length), cache);
+            model.Logits(hidden.SliceRows(next.Length - 1, 1), logits);
+            backend.Download<float>(logits, row);
+            int token = sampler.Next(row, (uint)tokens.Count);
+            if (model.Config.EosTokens.Contains(token))
+                return new GenerationResult(tokens, StopReason.EndOfSequence);
+            tokens.Add(token);
+            onToken?.Invoke(token);
+            next = [token];
+        }
+        return new GenerationResult(tokens, StopReason.MaxTokens);
+    }
+
+    private void CheckContext(int promptTokens, int maxTokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
+        int context = model.Config.MaxPositions;
+        if (promptTokens == 0)
+            throw new ArgumentException("the prompt has no token; begin with the model's BOS token", nameof(promptTokens));
+        if (promptTokens > context)
+            throw new ArgumentException($"prompt of {promptTokens} tokens exceeds the model's context of {context}; shorten it", nameof(promptTokens));
+        if ((long)promptTokens + maxTokens > context)
+        {
+            throw new ArgumentException($"prompt of {promptTokens} + {maxTokens} new tokens exceed the model's context of {context}; "
+                + $"shorten the prompt or ask for at most {context - promptTokens} tokens", nameof(maxTokens));
+        }
+    }
+}
