@@ -21,7 +21,7 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
             var blocks = new DecoderBlock[_config.Layers];
             for (int layer = 0; layer < blocks.Length; layer++)
             {
-                ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer, workspace))];
+                ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer))];
                 blocks[layer] = new DecoderBlock(backend, _config, layer, linears, Norms(layer), rotary, workspace);
             }
             Tensor finalNorm = Norm("model.norm.weight", _config.HiddenSize);
@@ -36,7 +36,7 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
         }
     }
 
-    private ILinear Linear(BlockLinear linear, int layer, Workspace workspace)
+    private DenseLinear Linear(BlockLinear linear, int layer)
     {
         string path = linear.ModulePath(layer);
         (int outputs, int inputs) = linear.Shape(_config);
