@@ -26,15 +26,14 @@ public sealed record TrellisCodebook(string Name, int Bits, int Vector, ReadOnly
 
     /// <summary>16-bit words of a packed tile, 16·K.</summary>
     public int PackedWords => 16 * Bits;
-}
 
-/// <summary>How much of a tile the first tail-biting pass sees.</summary>
-/// <param name="Weights">Weights on each side of the seam; 128 is the whole tile.</param>
-public readonly record struct TailBitingWindow(int Weights)
-{
-    /// <summary>128 + 128: the whole tile.</summary>
-    public static TailBitingWindow Full => new(128);
-
-    /// <summary>64 + 64: a quarter less work, 0.5 % more error at 2 bits.</summary>
-    public static TailBitingWindow Half => new(64);
+    /// <summary>values[V·t …] ← codeword of states[t].</summary>
+    /// <param name="states">Any number of states.</param>
+    /// <param name="values">V numbers for each state.</param>
+    public void Decode(ReadOnlySpan<ushort> states, Span<float> values)
+    {
+        ReadOnlySpan<float> codewords = Values.Span;
+        for (int t = 0; t < states.Length; t++)
+            codewords.Slice(states[t] * Vector, Vector).CopyTo(values.Slice(t * Vector, Vector));
+    }
 }
