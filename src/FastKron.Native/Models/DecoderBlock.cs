@@ -32,15 +32,19 @@ public sealed class DecoderBlock : IDisposable
     /// <param name="batch">Positions and attention layout.</param>
     /// <param name="hidden">Overwritten.</param>
     /// <param name="cache">Keys and values of earlier tokens; this batch's are appended to it. Null for whole sequences.</param>
-    public void Forward(PackedBatch batch, Tensor hidden, KeyValueCache? cache = null)
+    /// <param name="observeInput">Sees each of the seven linears once with its input (T, n), while that lives; null if not wanted.</param>
+    public void Forward(PackedBatch batch, Tensor hidden, KeyValueCache? cache = null, Action<ILinear, Tensor>? observeInput = null)
     {
-        Tensor queries = Heads(batch, hidden, out Tensor keys, out Tensor values);
+        Tensor queries = Heads(batch, hidden, out Tensor keys, out Tensor values, observeInput);
         if (cache is not null)
             (keys, values) = cache.Append(Index, keys, values);
         Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
         _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
+        observeInput?.Invoke(Linear(BlockLinear.Output), mixed);
         AddBranch(BlockLinear.Output, mixed, hidden);
-        AddBranch(BlockLinear.Down, Gated(hidden), hidden);
+        Tensor gated = Gated(hidden, observeInput);
+        observeInput?.Invoke(Linear(BlockLinear.Down), gated);
+        AddBranch(BlockLinear.Down, gated, hidden);
     }
 
     /// <summary>Recomputes the block from its input and backpropagates through it.</summary>
@@ -86,11 +90,13 @@ public sealed class DecoderBlock : IDisposable
     }
 
     // Norm, projections, per-head norms where the model has them, rotary embedding.
-    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values)
+    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values, Action<ILinear, Tensor>? observeInput = null)
     {
         _rotary.Reserve(batch.PositionCount);
         Tensor normed = Get(Scratch.AttentionInput, batch.Tokens, _config.HiddenSize);
         _backend.RmsNorm(hidden, _norms.Attention, _config.RmsNormEpsilon, normed);
+        foreach (BlockLinear kind in (ReadOnlySpan<BlockLinear>)[BlockLinear.Query, BlockLinear.Key, BlockLinear.Value])
+            observeInput?.Invoke(Linear(kind), normed);
         values = Get(Scratch.Values, batch.Tokens, Linear(BlockLinear.Value).Outputs);
         Linear(BlockLinear.Value).Forward(normed, values);
         keys = Rotated(batch, BlockLinear.Key, normed, _norms.Keys, Scratch.RawKeys, Scratch.Keys);
@@ -124,13 +130,15 @@ public sealed class DecoderBlock : IDisposable
         return dRaw;
     }
 
-    private Tensor Gated(Tensor hidden)
+    private Tensor Gated(Tensor hidden, Action<ILinear, Tensor>? observeInput = null)
     {
         int tokens = hidden.Rows;
         Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize);
         Tensor gate = Get(Scratch.Gate, tokens, _config.IntermediateSize), up = Get(Scratch.Up, tokens, _config.IntermediateSize);
         Tensor gated = Get(Scratch.Gated, tokens, _config.IntermediateSize);
         _backend.RmsNorm(hidden, _norms.Mlp, _config.RmsNormEpsilon, normed);
+        observeInput?.Invoke(Linear(BlockLinear.Gate), normed);
+        observeInput?.Invoke(Linear(BlockLinear.Up), normed);
         Linear(BlockLinear.Gate).Forward(normed, gate);
         Linear(BlockLinear.Up).Forward(normed, up);
         _backend.SwiGlu(gate, up, gated);
