@@ -15,17 +15,7 @@ public sealed unsafe partial class CpuBackend
         TensorArguments.RequirePrecisionOf(c, b);
         TensorArguments.RequireShape(b, transposeB ? n : k, transposeB ? k : n);
         TensorArguments.RequireShape(c, m, n);
-        double[] left = Dense(a, transposeA), right = Dense(b, transposeB), sum = beta == 0 ? new double[m * n] : Dense(c, false);
-        For(m, i =>
-        {
-            Span<double> row = sum.AsSpan(i * n, n);
-            if (beta != 0)
-                TensorPrimitives.Multiply(row, beta, row);
-            for (int p = 0; p < k; p++)
-                TensorPrimitives.MultiplyAdd(right.AsSpan(p * n, n), alpha * left[i * k + p], row, row);
-            fixed (double* source = row)
-                ElementConversion.Convert(DType.F64, source, c.Type, Element(c, i, 0), n);
-        });
+        MatrixProduct.Multiply(this, new MatrixView(a, transposeA), new MatrixView(b, transposeB), c, alpha, beta, lowerOnly: false);
     }
 
     /// <inheritdoc/>

@@ -42,7 +42,7 @@ public sealed partial class CpuBackend : IBackend
     }
 
     /// <summary>Runs <paramref name="body"/> for 0 … count−1 on all threads; inline when there is one item or one thread.</summary>
-    private void For(int count, Action<int> body)
+    internal void For(int count, Action<int> body)
     {
         if (count <= 1 || Threads == 1)
         {
