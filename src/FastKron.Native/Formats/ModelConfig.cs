@@ -1,27 +1,5 @@
 namespace FastKron.Native.Formats;
 
-/// <summary>Model families the engine runs.</summary>
-public enum ModelFamily
-{
-    /// <summary>LLaMA 1, 2, 3 and look-alikes: <c>model_type: llama</c>.</summary>
-    Llama,
-
-    /// <summary>Qwen 3 (dense): <c>model_type: qwen3</c>, per-head RMSNorm on queries and keys.</summary>
-    Qwen3,
-}
-
-/// <summary>Rotary embedding settings. Source: arXiv:2104.09864; llama3 scaling as in LLaMA 3.1.</summary>
-/// <param name="Theta">Base of the frequencies.</param>
-/// <param name="Llama3">Frequency scaling, or null for the default embedding.</param>
-public sealed record RotarySettings(double Theta, Llama3Scaling? Llama3);
-
-/// <summary>The llama3 frequency scaling.</summary>
-/// <param name="Factor">Divisor of the low frequencies.</param>
-/// <param name="LowFrequencyFactor">Wavelengths above originalMaxPositions / this are divided.</param>
-/// <param name="HighFrequencyFactor">Wavelengths below originalMaxPositions / this are kept.</param>
-/// <param name="OriginalMaxPositions">Context of the model before scaling, in tokens.</param>
-public sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalMaxPositions);
-
 /// <summary>What config.json of a supported model says. Read with <see cref="ModelConfigReader"/>.</summary>
 public sealed record ModelConfig
 {
@@ -46,7 +24,7 @@ public sealed record ModelConfig
     /// <summary>Key and value heads; divides <see cref="Heads"/>.</summary>
     public required int KeyHeads { get; init; }
 
-    /// <summary>Elements of a head; even. Hidden size / heads where config.json does not say.</summary>
+    /// <summary>Elements of a head; even. Where config.json does not say: hidden size / heads (llama), 128 (qwen3).</summary>
     public required int HeadDimension { get; init; }
 
     /// <summary>Longest context in tokens.</summary>
@@ -67,8 +45,8 @@ public sealed record ModelConfig
     /// <summary>End-of-sequence ids; may be empty.</summary>
     public required IReadOnlyList<int> EosTokens { get; init; }
 
-    /// <summary>Element type that the checkpoint declares: bfloat16, float16 or float32.</summary>
-    public required string TensorType { get; init; }
+    /// <summary>Element type that config.json declares: bfloat16, float16 or float32; null where it says nothing.</summary>
+    public required string? TensorType { get; init; }
 
     /// <summary>Trellis parameters if the folder holds a quantized model.</summary>
     public QuantizationParameters? Quantization { get; init; }
@@ -76,11 +54,3 @@ public sealed record ModelConfig
     /// <summary>Whether q and k are normalised per head.</summary>
     public bool HasQueryKeyNorm => Family == ModelFamily.Qwen3;
 }
-
-/// <summary>The <c>quip_params</c> object of a quantized folder's config.json (hessians-and-rounding.md section 6).</summary>
-/// <param name="Bits">K, bits per weight.</param>
-/// <param name="Vector">V, weights per step.</param>
-/// <param name="DecodeMode">quantlut_sym (HYB), 1mad, 3inst, mul1, mcg.</param>
-/// <param name="TableBits">Index bits of the lookup table; 0 for computed codes.</param>
-/// <param name="SkipList">Linears left dense, as <c>{layer}_{q|k|v|o|gate|up|down}</c>.</param>
-public sealed record QuantizationParameters(int Bits, int Vector, string DecodeMode, int TableBits, IReadOnlyList<string> SkipList);

@@ -77,12 +77,11 @@ public sealed class SafetensorsWriterTests : IDisposable
         Assert.That(() => writer.Write("a", [1, 2, 3, 4]), Throws.ArgumentException);
     }
 
-    private static readonly string[] ImpossibleNames = ["__metadata__", "half \uD800"];      // an attribute cannot hold half a surrogate pair
-
-    [TestCaseSource(nameof(ImpossibleNames))]
-    public void Create_ImpossibleName_ThrowsAndLeavesNothing(string name)
+    [Test]
+    public void Create_ImpossibleName_ThrowsAndLeavesNothing()
     {
-        Assert.That(() => SafetensorsWriter.Create(_folder.File("a.safetensors"), [new SafetensorsTensor(name, SafetensorsType.U8, [3])]), Throws.InstanceOf<ArgumentException>());
+        foreach (string name in new[] { "__metadata__", "half \uD800" })
+            Assert.That(() => SafetensorsWriter.Create(_folder.File("a.safetensors"), [new SafetensorsTensor(name, SafetensorsType.U8, [3])]), Throws.InstanceOf<ArgumentException>());
         Assert.That(Directory.GetFiles(_folder.Path), Is.Empty);
     }
 

@@ -1,0 +1,9 @@
+namespace FastKron.Native.Formats;
+
+/// <summary>The <c>quip_params</c> object of a quantized folder's config.json (hessians-and-rounding.md section 6).</summary>
+/// <param name="Bits">K, bits per weight.</param>
+/// <param name="Vector">V, weights per step.</param>
+/// <param name="DecodeMode">quantlut_sym (HYB), 1mad, 3inst, mul1, mcg.</param>
+/// <param name="TableBits">Index bits of the lookup table; 0 for computed codes.</param>
+/// <param name="SkipList">Linears left dense, as <c>{layer}_{q|k|v|o|gate|up|down}</c>.</param>
+public sealed record QuantizationParameters(int Bits, int Vector, string DecodeMode, int TableBits, IReadOnlyList<string> SkipList);
