@@ -196,6 +196,22 @@ public interface IBackend : IDisposable
     /// <param name="values">(tiles, 256) F32, out.</param>
     void DecodeTiles(TrellisCodebook codebook, Tensor states, Tensor values);
 
+    /// <summary>tiles[t] ← (accumulate ? tiles[t] : 0) + the weights of tile t of an anti-diagonal, in the order of its path.</summary>
+    /// <param name="matrix">(m, n) F32.</param>
+    /// <param name="diagonal">Which tiles.</param>
+    /// <param name="layout">Tells the order of the 256 weights.</param>
+    /// <param name="tiles">(tiles, 256) F32.</param>
+    /// <param name="accumulate">Add to what is there.</param>
+    void GatherTiles(Tensor matrix, TileDiagonal diagonal, TrellisLayout layout, Tensor tiles, bool accumulate);
+
+    /// <summary>The inverse of <see cref="GatherTiles"/>: tile t of the matrix ← (accumulate ? the tile : 0) + tiles[t]; other tiles stay.</summary>
+    /// <param name="tiles">(tiles, 256) F32.</param>
+    /// <param name="diagonal">Which tiles.</param>
+    /// <param name="layout">Tells the order of the 256 weights.</param>
+    /// <param name="matrix">(m, n) F32.</param>
+    /// <param name="accumulate">Add to what is there.</param>
+    void ScatterTiles(Tensor tiles, TileDiagonal diagonal, TrellisLayout layout, Tensor matrix, bool accumulate);
+
     /// <summary>dense ← Ŵ, the decoded matrix in code units.</summary>
     /// <param name="weights">Packed codes.</param>
     /// <param name="dense">(rows, columns) F32, BF16 or F16.</param>

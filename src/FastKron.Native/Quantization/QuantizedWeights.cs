@@ -1,4 +1,6 @@
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Incoherence;
 
 namespace FastKron.Native.Quantization;
 
@@ -14,18 +16,21 @@ namespace FastKron.Native.Quantization;
 /// <param name="Statistics">Errors and seconds.</param>
 public sealed record QuantizedWeights(
     string Name, int Rows, int Columns, TrellisCodebook Codebook, TrellisLayout Layout,
-    ushort[] Codes, float[] InputScale, float[] OutputScale, RoundingStatistics Statistics);
-
-/// <summary>What rounding one matrix did.</summary>
-/// <param name="Method">none, ldlq or two-sided.</param>
-/// <param name="ProxyError">tr(E B Eᵀ A) / tr(W B Wᵀ A), damped factors.</param>
-/// <param name="AbsoluteProxyError">tr(E B Eᵀ A) in units of the weights, damped factors.</param>
-/// <param name="RelativeWeightError">‖E‖²_F / ‖W‖²_F.</param>
-/// <param name="WeightScale">Wscale.</param>
-/// <param name="DampingOut">σ added to the diagonal of A (mean diagonal 1) until the factorisation succeeded; 0 without A.</param>
-/// <param name="DampingIn">The same for B.</param>
-/// <param name="Fallback">Null, or why a weaker method had to be used.</param>
-/// <param name="Seconds">Wall time.</param>
-public sealed record RoundingStatistics(
-    string Method, double ProxyError, double AbsoluteProxyError, double RelativeWeightError, double WeightScale,
-    double DampingOut, double DampingIn, string? Fallback, double Seconds);
+    ushort[] Codes, float[] InputScale, float[] OutputScale, RoundingStatistics Statistics)
+{
+    /// <summary>Writes the dense matrix that the codes stand for.</summary>
+    /// <param name="backend">Decodes and rotates back.</param>
+    /// <param name="dense">(m, n) F32, out.</param>
+    public void Dequantize(IBackend backend, Tensor dense)
+    {
+        using Tensor codes = backend.Allocate(DType.U16, Rows / TileDiagonal.TileRows * (Columns / TileDiagonal.TileRows), Codebook.PackedWords);
+        using Tensor inputScale = backend.Allocate(DType.F32, 1, Columns);
+        using Tensor outputScale = backend.Allocate(DType.F32, 1, Rows);
+        backend.Upload<ushort>(Codes, codes);
+        backend.Upload<float>(InputScale, inputScale);
+        backend.Upload<float>(OutputScale, outputScale);
+        backend.DecodeMatrix(new TrellisMatrix(codes, Codebook, Layout, Rows, Columns), dense);
+        backend.Hadamard(dense, HadamardFactors.For(Columns), inputScale, HadamardAxis.Rows, inverse: true);
+        backend.Hadamard(dense, HadamardFactors.For(Rows), outputScale, HadamardAxis.Columns, inverse: true);
+    }
+}

@@ -1,0 +1,28 @@
+using FastKron.Native.Compute;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>How <see cref="LinearQuantizer"/> quantizes; the same for every matrix of a run.</summary>
+public sealed record LinearQuantizerOptions
+{
+    /// <summary>Code and rate.</summary>
+    public required TrellisCodebook Codebook { get; init; }
+
+    /// <summary>Bit placement.</summary>
+    public TrellisLayout Layout { get; init; } = TrellisLayout.QtipKernel;
+
+    /// <summary>Root mean square of the scaled weights in units of that of the code, <c>scale_override</c> of QTIP; below 1 leaves room for feedback.</summary>
+    public double RelativeScale { get; init; } = 0.9;
+
+    /// <summary>σ_reg of A: added to its diagonal (mean 1) until it can be factorised, at least once.</summary>
+    public double DampingOut { get; init; } = 0.01;
+
+    /// <summary>σ_reg of B.</summary>
+    public double DampingIn { get; init; } = 0.01;
+
+    /// <summary>Window of the encoder's first pass.</summary>
+    public TailBitingWindow Window { get; init; } = TailBitingWindow.Full;
+
+    /// <summary>Seed of the rotations.</summary>
+    public ulong Seed { get; init; }
+}

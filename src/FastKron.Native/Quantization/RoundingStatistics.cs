@@ -1,0 +1,15 @@
+namespace FastKron.Native.Quantization;
+
+/// <summary>What rounding one matrix did.</summary>
+/// <param name="Method">two-sided (A and B), ldlq (B alone), ldlq-output (A alone) or none.</param>
+/// <param name="ProxyError">tr(E B Eᵀ A) / tr(W B Wᵀ A), damped factors.</param>
+/// <param name="AbsoluteProxyError">tr(E B Eᵀ A) in units of the weights, damped factors.</param>
+/// <param name="RelativeWeightError">‖E‖²_F / ‖W‖²_F.</param>
+/// <param name="WeightScale">Wscale.</param>
+/// <param name="DampingOut">σ added to the diagonal of A (mean diagonal 1) until the factorisation succeeded; 0 without A.</param>
+/// <param name="DampingIn">The same for B.</param>
+/// <param name="Fallback">Null, or why a weaker method had to be used.</param>
+/// <param name="Seconds">Wall time.</param>
+public sealed record RoundingStatistics(
+    string Method, double ProxyError, double AbsoluteProxyError, double RelativeWeightError, double WeightScale,
+    double DampingOut, double DampingIn, string? Fallback, double Seconds);
