@@ -1,0 +1,96 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Models;
+
+namespace FastKron.Native.Fisher;
+
+/// <summary>Second moments of the linears' inputs, X ᵀX/T, in one forward sweep block by block: the factor that LDLQ uses.</summary>
+/// <remarks>q, k, v share their input, and so do gate and up: one Gram matrix each. Source: GPTQ, arXiv:2210.17323, and QuIP, arXiv:2307.13304.</remarks>
+public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
+{
+    private readonly IBackend _backend = model.Backend;
+
+    /// <summary>The linears whose inputs differ: the first of each group that shares one.</summary>
+    internal static IReadOnlyList<BlockLinear> Groups { get; } = [BlockLinear.Query, BlockLinear.Output, BlockLinear.Gate, BlockLinear.Down];
+
+    /// <summary>Runs the sweep.</summary>
+    /// <param name="minibatches">Groups of sequences; the grouping does not matter here.</param>
+    /// <param name="isWanted">Whether a linear, by module path, needs its factor.</param>
+    /// <param name="accept">Called with each wanted linear's second moment (n, n) F32 on the device, not normalised, from the first block to the last; freed after the call.</param>
+    /// <param name="progress">Reports after each piece of work.</param>
+    /// <param name="cancellationToken">Checked before each piece of work.</param>
+    /// <exception cref="ArgumentException">No sequence.</exception>
+    public void Run(
+        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<ILinear, Tensor> accept,
+        IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
+        if (tokens == 0)
+            throw new ArgumentException("expected at least one sequence", nameof(minibatches));
+        int end = model.Blocks.Count;
+        while (end > 0 && !model.Blocks[end - 1].Linears.Any(l => isWanted(l.Name)))
+            end--;
+
+        var meter = new ProgressMeter(progress, model.Config.Layers, end * tokens * FisherWork.Forward(model.Config));
+        List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens);
+        try
+        {
+            for (int layer = 0; layer < end; layer++)
+                SweepBlock(batches, layer, tokens, isWanted, accept, meter, cancellationToken);
+        }
+        finally
+        {
+            MicroBatch.Release(batches);
+        }
+    }
+
+    private void SweepBlock(
+        List<MicroBatch> batches, int layer, long tokens, Func<string, bool> isWanted, Action<ILinear, Tensor> accept, ProgressMeter meter, CancellationToken cancellationToken)
+    {
+        DecoderBlock block = model.Blocks[layer];
+        ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];
+        var grams = new Dictionary<ILinear, Tensor>();   // by the first linear of the group
+        try
+        {
+            foreach (ILinear first in wanted.Select(l => FirstOfGroup(block, l)).Distinct())
+            {
+                Tensor gram = _backend.Allocate(DType.F32, first.Inputs, first.Inputs);
+                grams.Add(first, gram);
+                _backend.Fill(gram, 0);
+            }
+            foreach (MicroBatch batch in batches)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using Tensor hidden = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
+                if (batch.State is null)
+                    model.Embed(batch.Batch, hidden);
+                else
+                    _backend.Restore(batch.State, hidden);
+                block.Forward(batch.Batch, hidden, observeInput: (linear, x) =>
+                {
+                    if (grams.TryGetValue(linear, out Tensor? gram))
+                        _backend.SymmetricRankK(x, transposeA: true, gram, 1.0 / tokens, 1);
+                });
+                batch.State ??= Tensor.AllocateHost(hidden.Type, hidden.Rows, hidden.Columns);
+                _backend.Save(hidden, batch.State);
+                meter.Add(batch.Batch.Tokens * FisherWork.Forward(model.Config), layer);
+            }
+            foreach (ILinear linear in wanted)
+            {
+                accept(linear, grams[FirstOfGroup(block, linear)]);
+                meter.Add(0, layer, linear.Name);
+            }
+        }
+        finally
+        {
+            foreach (Tensor gram in grams.Values)
+                gram.Dispose();
+        }
+    }
+
+    private static ILinear FirstOfGroup(DecoderBlock block, ILinear linear)
+    {
+        BlockLinear kind = BlockLinears.All.First(k => block.Linears[(int)k] == linear);
+        return block.Linears[(int)Groups.Last(first => first <= kind)];
+    }
+}

@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Models;
+
+namespace FastKron.Native.Fisher;
+
+/// <summary>Kronecker factors of every linear of a model from calibration sequences: sweeps the model and fits each linear while its gradients live.</summary>
+/// <remarks>
+/// Resumable by linear: what <c>isWanted</c> refuses is not fitted again, and everything else comes out the same as in one run, because labels depend
+/// only on seed and token number.
+/// </remarks>
+public sealed class FisherCollector(DecoderModel model, FisherOptions options)
+{
+    private readonly IBackend _backend = model.Backend;
+
+    /// <summary>Makes factors.</summary>
+    /// <param name="minibatches">K groups of sequences.</param>
+    /// <param name="isWanted">Whether a linear, by module path, needs factors.</param>
+    /// <param name="accept">Takes over each wanted linear's factors and disposes them; called as they are made: from the last block for gradients, from the first for activations.</param>
+    /// <param name="progress">Reports after each piece of work.</param>
+    /// <param name="cancellationToken">Checked at least once per second of work on models of a size that the device suits.</param>
+    /// <exception cref="FactorSolverException">A linear's gradients or inputs are zero or not finite.</exception>
+    public void Collect(
+        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<KroneckerFactors> accept,
+        IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
+        if (options.Source == FactorSource.Activation)
+        {
+            new ActivationSweep(model, options).Run(minibatches, isWanted, (linear, moment) => accept(FromMoment(linear.Name, moment, tokens)), progress, cancellationToken);
+            return;
+        }
+        new GradientSweep(model, options).Run(minibatches, isWanted, stack => accept(Fit(stack, tokens, cancellationToken)), progress, cancellationToken);
+    }
+
+    private KroneckerFactors Fit(GradientStack stack, long tokens, CancellationToken cancellationToken)
+    {
+        using SolvedFactors solved = FactorSolvers.Solve(stack, options.Solver, cancellationToken);
+        KroneckerFactors factors = solved.ToHost(_backend, stack.Name);
+        return factors with { Evidence = factors.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() } };
+    }
+
+    private KroneckerFactors FromMoment(string name, Tensor moment, long tokens)
+    {
+        long start = Stopwatch.GetTimestamp();
+        double diagonal = FactorSolverException.RequirePositive(_backend.MeanDiagonal(moment), name, 0, "mean diagonal of X ᵀX");
+        FactorSolverException.RequirePositive(_backend.Norm(moment), name, 0, "norm of X ᵀX");
+        using Tensor normalized = _backend.Allocate(DType.F32, moment.Rows, moment.Columns);   // the moment may serve several linears
+        _backend.Convert(moment, normalized);
+        _backend.Scale(1 / diagonal, normalized);
+        var evidence = new FactorEvidence
+        {
+            Source = FactorSource.Activation.ToText(),
+            Tokens = tokens,
+            Scale = diagonal,
+            Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds,
+        };
+        return new KroneckerFactors(name, null, SolvedFactors.ToHost(_backend, normalized), evidence);
+    }
+}

@@ -1,0 +1,34 @@
+using FastKron.Native.Compute.Tensors;
+
+namespace FastKron.Native.Fisher;
+
+/// <summary>Which factors are made and how.</summary>
+public sealed record FisherOptions
+{
+    /// <summary>Both factors from gradients, or the input side from activations.</summary>
+    public FactorSource Source { get; init; } = FactorSource.FastKron;
+
+    /// <summary>How factors are fitted to gradients.</summary>
+    public SolverOptions Solver { get; init; } = new();
+
+    /// <summary>Labels of the loss.</summary>
+    public LabelSource Labels { get; init; } = LabelSource.Sampled;
+
+    /// <summary>What is subtracted from the gradients.</summary>
+    public GradientCentering Centering { get; init; } = GradientCentering.None;
+
+    /// <summary>K, minibatches into which the calibration set is split, one gradient each.</summary>
+    public int Gradients { get; init; } = 75;
+
+    /// <summary>Seed of sampled labels.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Tokens that go through the model at once; a longer sequence still goes alone. Changes the order of float32 sums.</summary>
+    public int MicroBatchTokens { get; init; } = 2048;
+
+    /// <summary>Type of stored gradients: BF16 or F32.</summary>
+    public DType GradientType { get; init; } = DType.BF16;
+
+    /// <summary>Host bytes that the inputs of blocks may take; null: half of the machine's memory. Less means recomputation, with the same result.</summary>
+    public long? MaxHostBytes { get; init; }
+}
