@@ -1,0 +1,162 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Formats;
+
+namespace FastKron.Native.Fisher;
+
+/// <summary>Kronecker factors of one linear as a safetensors file.</summary>
+/// <remarks>
+/// Tensors <c>hin</c> (n(n+1)/2) and <c>hout</c> (m(m+1)/2), F32: lower triangles packed by rows, (0,0), (1,0), (1,1), …, mean diagonal 1; an absent one is the
+/// identity. Metadata: <c>format</c> (fastkron-factors), <c>version</c>, <c>name</c> (module path), <c>evidence</c> (<see cref="FactorEvidence"/> as JSON).
+/// </remarks>
+public static class FactorFile
+{
+    /// <summary>Version of the format that is written, and the only one that is read.</summary>
+    public const int Version = 1;
+
+    private const string FormatName = "fastkron-factors", In = "hin", Out = "hout";
+    private const string Cure = "delete the file and make the factors again";
+
+    /// <summary>Name of a linear's file in a folder of factors: module path + <c>.safetensors</c>.</summary>
+    public static string NameOf(string modulePath) => modulePath + ".safetensors";
+
+    /// <summary>Writes the factors of a linear; the file appears whole or not at all.</summary>
+    /// <exception cref="ArgumentException">A factor is no square F32 matrix on the host.</exception>
+    /// <exception cref="IOException">The disk is full or failed.</exception>
+    public static void Write(string path, KroneckerFactors factors)
+    {
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = FormatName,
+            ["version"] = Number(Version),
+            ["name"] = factors.Name,
+            ["evidence"] = JsonSerializer.Serialize(factors.Evidence, FactorJson.Default.FactorEvidence),
+        };
+        (string Name, Tensor Factor)[] present = [.. Present(factors)];
+        using var writer = SafetensorsWriter.Create(path, present.Select(p => new SafetensorsTensor(p.Name, SafetensorsType.F32, [Packed(p.Factor.Rows)])), metadata);
+        foreach ((string name, Tensor factor) in present)
+        {
+            for (int row = 0; row < factor.Rows; row++)
+                writer.Write(name, MemoryMarshal.AsBytes(factor.Row<float>(row)[..(row + 1)]));
+        }
+        writer.Commit();
+    }
+
+    /// <summary>Reads the factors of a linear; the caller disposes them.</summary>
+    /// <param name="path">File.</param>
+    /// <param name="name">Module path that the file must be of.</param>
+    /// <param name="outputs">m.</param>
+    /// <param name="inputs">n.</param>
+    /// <exception cref="InvalidDataException">Not a whole file of this format and version, of another linear or shape, or with values that are not finite or not normalised.</exception>
+    /// <exception cref="IOException">Not there or not readable.</exception>
+    public static KroneckerFactors Read(string path, string name, int outputs, int inputs)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        Require(file, "format", FormatName, "these are no Kronecker factors");
+        Require(file, "version", Number(Version), "another version of this program wrote it: " + Cure);
+        Require(file, "name", name, "the file is of another linear: rename it, or choose the factors of this model");
+        foreach (SafetensorsTensor tensor in file.Tensors)
+        {
+            if (tensor.Name is not (In or Out))
+                throw MalformedFile.In(file.Path, tensor.Name, "a tensor of that name", $"{In} and {Out}", Cure);
+        }
+        FactorEvidence evidence = ReadEvidence(file);
+        Tensor? hOut = ReadTriangle(file, Out, outputs);
+        try
+        {
+            return new KroneckerFactors(name, hOut, ReadTriangle(file, In, inputs), evidence);
+        }
+        catch
+        {
+            hOut?.Dispose();
+            throw;
+        }
+    }
+
+    private static IEnumerable<(string Name, Tensor Factor)> Present(KroneckerFactors factors)
+    {
+        foreach ((string name, Tensor? factor) in new[] { (In, factors.HIn), (Out, factors.HOut) })
+        {
+            if (factor is null)
+                continue;
+            if (factor.Type != DType.F32 || !factor.IsHost || factor.Rows != factor.Columns)
+                throw new ArgumentException($"{factors.Name}: {name}: found {factor}, expected a square F32 matrix on the host", nameof(factors));
+            yield return (name, factor);
+        }
+    }
+
+    private static void Require(SafetensorsFile file, string key, string expected, string cure)
+    {
+        string found = Metadata(file, key);
+        if (found != expected)
+            throw MalformedFile.In(file.Path, $"metadata '{key}'", MalformedFile.Quote(found), $"'{expected}'", cure);
+    }
+
+    private static string Metadata(SafetensorsFile file, string key) => file.Metadata.TryGetValue(key, out string? value)
+        ? value
+        : throw MalformedFile.In(file.Path, $"metadata '{key}'", "none", "a factor file of this program", Cure);
+
+    private static FactorEvidence ReadEvidence(SafetensorsFile file)
+    {
+        string json = Metadata(file, "evidence");
+        try
+        {
+            return JsonSerializer.Deserialize(json, FactorJson.Default.FactorEvidence)
+                ?? throw MalformedFile.In(file.Path, "metadata 'evidence'", "null", "an object", Cure);
+        }
+        catch (JsonException e)
+        {
+            throw MalformedFile.In(file.Path, "metadata 'evidence'", MalformedFile.Quote(e.Message), "the evidence as JSON", Cure);
+        }
+    }
+
+    private static unsafe Tensor? ReadTriangle(SafetensorsFile file, string name, int size)
+    {
+        if (!file.Contains(name))
+            return null;
+        SafetensorsTensor stored = file.Tensor(name);
+        if (stored.Type != SafetensorsType.F32 || stored.Shape is not [var length] || length != Packed(size))
+            throw MalformedFile.In(file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({Packed(size)}), the triangle of ({size}, {size})", "the factors are of another model, or damaged: " + Cure);
+
+        Tensor factor = Tensor.AllocateHost(DType.F32, size, size);
+        try
+        {
+            byte* row = (byte*)file.Address(name);
+            double trace = 0;
+            for (int i = 0; i < size; i++)
+            {
+                Span<float> values = factor.Row<float>(i);
+                new ReadOnlySpan<byte>(row, (i + 1) * sizeof(float)).CopyTo(MemoryMarshal.AsBytes(values));
+                for (int j = 0; j <= i; j++)
+                {
+                    if (!float.IsFinite(values[j]))
+                        throw MalformedFile.In(file.Path, $"{name} ({i}, {j})", Number(values[j]), "a finite number", Cure);
+                    factor.Row<float>(j)[i] = values[j];
+                }
+                trace += values[i];
+                row += (i + 1) * sizeof(float);
+            }
+            // Float32 sums of a solver leave the mean diagonal within 1e-6 of 1.
+            if (Math.Abs(trace / size - 1) > 1e-3)
+                throw MalformedFile.In(file.Path, name, $"mean diagonal {Number(trace / size)}", "1", Cure);
+            return factor;
+        }
+        catch
+        {
+            factor.Dispose();
+            throw;
+        }
+    }
+
+    private static long Packed(long size) => size * (size + 1) / 2;
+
+    private static string Number(double value) => value.ToString(CultureInfo.InvariantCulture);
+}
+
+/// <summary>How <see cref="FactorEvidence"/> is written.</summary>
+[JsonSerializable(typeof(FactorEvidence))]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true)]
+internal sealed partial class FactorJson : JsonSerializerContext;
