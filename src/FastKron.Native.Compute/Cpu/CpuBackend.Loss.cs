@@ -15,9 +15,10 @@ public sealed partial class CpuBackend
         TensorArguments.RequireHost(losses, DType.F32, 1, logits.Rows);
         ForRows(logits.Rows, logits.Columns, t =>
         {
+            ReadOnlySpan<float> row = logits.Row<float>(t);
             int label = labels.Row<int>(0)[t];
-            double[] row = Array.ConvertAll(logits.Row<float>(t).ToArray(), z => (double)z);
-            losses.Row<float>(0)[t] = (float)Reference.CrossEntropy.Loss(row, label);
+            float maximum = TensorPrimitives.Max(row);
+            losses.Row<float>(0)[t] = label < 0 ? 0 : (float)(Math.Log(RowSoftmax.SumOfExponentials(row, maximum)) + (maximum - (double)row[label]));
         });
     }
 
@@ -35,9 +36,8 @@ public sealed partial class CpuBackend
                 row.Clear();
                 return;
             }
-            TensorPrimitives.Subtract(row, TensorPrimitives.Max<float>(row), row);
-            TensorPrimitives.Exp(row, row);
-            TensorPrimitives.Multiply(row, scale / TensorPrimitives.Sum<float>(row), row);
+            double sum = RowSoftmax.Exponentials(row, TensorPrimitives.Max<float>(row));
+            TensorPrimitives.Multiply(row, (float)(scale / sum), row);
             row[label] -= scale;
         });
     }
@@ -48,7 +48,10 @@ public sealed partial class CpuBackend
         RequireLogits(logits);
         TensorArguments.RequireHost(labels, DType.I32, 1, logits.Rows);
         ForRows(logits.Rows, logits.Columns, t =>
-            labels.Row<int>(0)[t] = LabelSampling.Draw(logits.Row<float>(t), seed, stream, firstToken + (uint)t));
+            labels.Row<int>(0)[t] = GumbelArgmax.Draw(logits.Row<float>(t), seed, stream, firstToken + (uint)t));
+        int bad = labels.Row<int>(0).IndexOf(-1);
+        if (bad >= 0)
+            throw new ArithmeticException($"logits: row {bad} holds NaN or no number above -infinity, so no label can be drawn from it");
     }
 
     /// <inheritdoc/>
@@ -59,13 +62,23 @@ public sealed partial class CpuBackend
         TensorArguments.RequireHostIndices(labels, reference.Rows, int.MinValue, reference.Columns);
         TensorArguments.RequireHost(statistics, DType.F32, reference.Rows, LogitStatistics.Count);
         ForRows(reference.Rows, reference.Columns, t =>
-        {
-            double[] a = Array.ConvertAll(reference.Row<float>(t).ToArray(), z => (double)z);
-            double[] b = Array.ConvertAll(candidate.Row<float>(t).ToArray(), z => (double)z);
-            double[] result = new double[LogitStatistics.Count];
-            LogitComparison.Compare(a, b, labels.Row<int>(0)[t], result);
-            Array.ConvertAll(result, s => (float)s).CopyTo(statistics.Row<float>(t));
-        });
+            CompareRow(reference.Row<float>(t), candidate.Row<float>(t), labels.Row<int>(0)[t], statistics.Row<float>(t)));
+    }
+
+    private static void CompareRow(ReadOnlySpan<float> reference, ReadOnlySpan<float> candidate, int label, Span<float> statistics)
+    {
+        float referenceMaximum = TensorPrimitives.Max(reference), candidateMaximum = TensorPrimitives.Max(candidate);
+        RowDivergence divergence = RowSoftmax.Compare(reference, candidate, referenceMaximum, candidateMaximum);
+        int top = RowSoftmax.FirstIndexOf(reference, referenceMaximum), candidateTop = RowSoftmax.FirstIndexOf(candidate, candidateMaximum);
+        bool ranked = top >= 0 && candidateTop >= 0;     // neither row holds NaN
+        statistics[LogitStatistics.Divergence] = (float)divergence.Forward;
+        statistics[LogitStatistics.ReverseDivergence] = (float)divergence.Reverse;
+        statistics[LogitStatistics.ReferenceLoss] =
+            label < 0 ? 0 : (float)(divergence.ReferenceLogSum + (referenceMaximum - (double)reference[label]));
+        statistics[LogitStatistics.CandidateLoss] =
+            label < 0 ? 0 : (float)(divergence.CandidateLogSum + (candidateMaximum - (double)candidate[label]));
+        statistics[LogitStatistics.TopAgreement] = ranked && top == candidateTop ? 1 : 0;
+        statistics[LogitStatistics.TopFiveHit] = ranked && RowSoftmax.CountAhead(candidate, candidate[top], top) < 5 ? 1 : 0;
     }
 
     private static void RequireLogits(Tensor logits)
