@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Tensors;
 using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
@@ -6,171 +7,171 @@ namespace FastKron.Native.Compute.Cpu;
 
 public sealed unsafe partial class CpuBackend
 {
+    /// <summary>Elements converted to float64 at a time by <see cref="Dot"/>.</summary>
+    private const int DotChunk = 512;
+
+    /// <summary>Rows and columns of the squares in which a triangle is mirrored.</summary>
+    private const int MirrorBlock = 64;
+
     /// <inheritdoc/>
     public void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, double alpha = 1, double beta = 0)
     {
         (int m, int k) = transposeA ? (a.Columns, a.Rows) : (a.Rows, a.Columns);
         int n = transposeB ? b.Rows : b.Columns;
+        TensorArguments.RequireHost(a);
+        TensorArguments.RequireHost(b);
+        TensorArguments.RequireHost(c);
         TensorArguments.RequirePrecisionOf(c, a);
         TensorArguments.RequirePrecisionOf(c, b);
         TensorArguments.RequireShape(b, transposeB ? n : k, transposeB ? k : n);
         TensorArguments.RequireShape(c, m, n);
-        MatrixProduct.Multiply(this, new MatrixView(a, transposeA), new MatrixView(b, transposeB), c, alpha, beta, lowerOnly: false);
+        MatrixProduct.Multiply(this, new MatrixView(a, transposeA), new MatrixView(b, transposeB), c, alpha, beta, ProductStructure.General);
     }
 
     /// <inheritdoc/>
     public void SymmetricRankK(Tensor a, bool transposeA, Tensor c, double alpha = 1, double beta = 0)
     {
+        TensorArguments.RequireHost(a);
+        TensorArguments.RequireHost(c);
         TensorArguments.RequireSingleOrDouble(c);
-        MatMul(a, transposeA, a, !transposeA, c, alpha, beta);
-        double[] full = Dense(c, false);
-        int n = c.Rows;
-        for (int i = 0; i < n; i++)
-        {
-            for (int j = i + 1; j < n; j++)
-                full[i * n + j] = full[j * n + i];
-        }
-        Store(full, c);
+        TensorArguments.RequirePrecisionOf(c, a);
+        int n = transposeA ? a.Columns : a.Rows;
+        TensorArguments.RequireShape(c, n, n);
+        var view = new MatrixView(a, transposeA);
+        MatrixProduct.Multiply(this, view, view.Transpose(), c, alpha, beta, ProductStructure.LowerResult);
+        MirrorLowerTriangle(c);
     }
 
     /// <inheritdoc/>
     public void Axpy(double alpha, Tensor x, Tensor y)
     {
+        TensorArguments.RequireHost(x);
+        TensorArguments.RequireHost(y);
         TensorArguments.RequireSingleOrDouble(y);
         TensorArguments.RequireType(x, y.Type);
         TensorArguments.RequireShape(x, y.Rows, y.Columns);
-        For(y.Rows, row =>
+        var pieces = new ElementPieces(x, y);
+        For(pieces.Length, pieces.Count, index =>
         {
+            int count = pieces.Get(index, out void* from, out void* to);
             if (y.Type == DType.F32)
-                TensorPrimitives.MultiplyAdd(x.Row<float>(row), (float)alpha, y.Row<float>(row), y.Row<float>(row));
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(from, count), (float)alpha, new Span<float>(to, count), new Span<float>(to, count));
             else
-                TensorPrimitives.MultiplyAdd(x.Row<double>(row), alpha, y.Row<double>(row), y.Row<double>(row));
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<double>(from, count), alpha, new Span<double>(to, count), new Span<double>(to, count));
         });
     }
 
     /// <inheritdoc/>
     public void Scale(double alpha, Tensor x)
     {
+        TensorArguments.RequireHost(x);
         TensorArguments.RequireSingleOrDouble(x);
-        For(x.Rows, row =>
+        var pieces = new ElementPieces(x, x);
+        For(pieces.Length, pieces.Count, index =>
         {
+            int count = pieces.Get(index, out _, out void* to);
             if (x.Type == DType.F32)
-                TensorPrimitives.Multiply(x.Row<float>(row), (float)alpha, x.Row<float>(row));
+                TensorPrimitives.Multiply(new ReadOnlySpan<float>(to, count), (float)alpha, new Span<float>(to, count));
             else
-                TensorPrimitives.Multiply(x.Row<double>(row), alpha, x.Row<double>(row));
+                TensorPrimitives.Multiply(new ReadOnlySpan<double>(to, count), alpha, new Span<double>(to, count));
         });
     }
 
     /// <inheritdoc/>
     public double Dot(Tensor x, Tensor y)
     {
+        TensorArguments.RequireHost(x);
+        TensorArguments.RequireHost(y);
         TensorArguments.RequireFloating(x);
         TensorArguments.RequireFloating(y);
         TensorArguments.RequireShape(x, y.Rows, y.Columns);
-        return TensorPrimitives.Dot<double>(Dense(x, false), Dense(y, false));
+        var pieces = new ElementPieces(x, y);
+        double[] sums = new double[pieces.Count];
+        For(pieces.Length, pieces.Count, index => sums[index] = DotPiece(x.Type, y.Type, pieces, index));
+
+        // One after the other, so that the order is the same for any number of threads.
+        double sum = 0;
+        foreach (double part in sums)
+            sum += part;
+        return sum;
     }
 
     /// <inheritdoc/>
     public int Cholesky(Tensor a)
     {
+        TensorArguments.RequireHost(a);
         TensorArguments.RequireSingleOrDouble(a);
         TensorArguments.RequireSquare(a);
-        int n = a.Rows;
-        double[] l = Dense(a, false);
-        for (int j = 0; j < n; j++)
-        {
-            ReadOnlySpan<double> left = l.AsSpan(j * n, j);
-            double pivot = l[j * n + j] - TensorPrimitives.Dot<double>(left, left);
-            if (!(pivot > 0 && double.IsFinite(pivot)))
-                return j + 1;
-            double root = l[j * n + j] = Math.Sqrt(pivot);
-            for (int i = j + 1; i < n; i++)
-            {
-                l[i * n + j] = (l[i * n + j] - TensorPrimitives.Dot<double>(l.AsSpan(i * n, j), left)) / root;
-                l[j * n + i] = 0;
-            }
-        }
-        Store(l, a);
-        return 0;
+        return TriangularFactors.Cholesky(this, a);
     }
 
     /// <inheritdoc/>
     public void TriangularInverse(Tensor l)
     {
+        TensorArguments.RequireHost(l);
         TensorArguments.RequireSingleOrDouble(l);
         TensorArguments.RequireSquare(l);
-        int n = l.Rows;
-        double[] lower = Dense(l, false), inverse = new double[n * n];
-        for (int i = 0; i < n; i++)
-        {
-            Span<double> row = inverse.AsSpan(i * n, n);
-            for (int j = 0; j < i; j++)
-                TensorPrimitives.MultiplyAdd(inverse.AsSpan(j * n, n), -lower[i * n + j], row, row);
-            row[i] = 1;
-            TensorPrimitives.Divide(row, lower[i * n + i], row);
-        }
-        Store(inverse, l);
+        TriangularFactors.Invert(this, l);
     }
 
     /// <inheritdoc/>
     public int BlockLdl(Tensor h, int block, Tensor l, Tensor d)
     {
-        int n = h.Rows;
+        TensorArguments.RequireHost(h);
+        TensorArguments.RequireHost(l);
+        TensorArguments.RequireHost(d);
         TensorArguments.RequireType(h, DType.F64);
         TensorArguments.RequireSquare(h);
-        if (block <= 0 || n % block != 0)
-            throw new ArgumentException($"block: expected a divisor of {n}, found {block}", nameof(block));
+        if (block <= 0 || h.Rows % block != 0)
+            throw new ArgumentException($"block: expected a divisor of {h.Rows}, found {block}", nameof(block));
         TensorArguments.RequireType(l, DType.F32);
-        TensorArguments.RequireShape(l, n, n);
+        TensorArguments.RequireShape(l, h.Rows, h.Rows);
         TensorArguments.RequireType(d, DType.F64);
-        TensorArguments.RequireShape(d, n, block);
-        int failed = Cholesky(h);
-        if (failed != 0)
-            return failed;
-        using Tensor inverse = Allocate(DType.F64, block, block);
-        using Tensor product = Allocate(DType.F64, n, block);
-        Fill(l, 0);
-        for (int i = 0; i < n; i += block)
-        {
-            Tensor diagonal = h.Slice(i, block, i, block);
-            MatMul(diagonal, false, diagonal, true, d.SliceRows(i, block));
-            Convert(diagonal, inverse);
-            TriangularInverse(inverse);
-            if (i + block < n)
-            {
-                Tensor below = product.SliceRows(i + block, n - i - block);
-                MatMul(h.Slice(i + block, n - i - block, i, block), false, inverse, false, below);
-                Convert(below, l.Slice(i + block, n - i - block, i, block));
-            }
-        }
-        return 0;
+        TensorArguments.RequireShape(d, h.Rows, block);
+        int failed = TriangularFactors.Cholesky(this, h);
+        if (failed == 0)
+            TriangularFactors.BlockLdl(this, h, block, l, d);
+        return failed;
     }
 
-    private static double[] Dense(Tensor x, bool transpose)
+    /// <summary>Makes a square matrix symmetric by copying what is below the diagonal to above it.</summary>
+    internal void MirrorLowerTriangle(Tensor c)
     {
-        double[] values = new double[x.Rows * x.Columns];
-        fixed (double* destination = values)
-        {
-            for (int row = 0; row < x.Rows; row++)
-                ElementConversion.Convert(x.Type, Element(x, row, 0), DType.F64, destination + row * x.Columns, x.Columns);
-        }
-        if (!transpose)
-            return values;
-        double[] transposed = new double[values.Length];
-        for (int row = 0; row < x.Rows; row++)
-        {
-            for (int column = 0; column < x.Columns; column++)
-                transposed[column * x.Rows + row] = values[row * x.Columns + column];
-        }
-        return transposed;
+        int blocks = (c.Rows + MirrorBlock - 1) / MirrorBlock;
+        if (c.Type == DType.F32)
+            For(c.Length, blocks, block => MirrorRows<float>(c, block));
+        else
+            For(c.Length, blocks, block => MirrorRows<double>(c, block));
     }
 
-    private static void Store(double[] values, Tensor x)
+    private static void MirrorRows<T>(Tensor c, int block)
+        where T : unmanaged
     {
-        fixed (double* source = values)
+        T* start = (T*)c.Address;
+        int row = block * MirrorBlock, rows = Math.Min(MirrorBlock, c.Rows - row);
+        for (int column = 0; column < row; column += MirrorBlock)
+            Transposition.Transpose(start + row * c.Stride + column, c.Stride, rows, MirrorBlock, start + column * c.Stride + row, c.Stride);
+        for (int i = row; i < row + rows; i++)
         {
-            for (int row = 0; row < x.Rows; row++)
-                ElementConversion.Convert(DType.F64, source + row * x.Columns, x.Type, Element(x, row, 0), x.Columns);
+            for (int j = row; j < i; j++)
+                start[j * c.Stride + i] = start[i * c.Stride + j];
         }
+    }
+
+    [SkipLocalsInit]
+    private static double DotPiece(DType typeX, DType typeY, in ElementPieces pieces, int index)
+    {
+        double* wideX = stackalloc double[DotChunk];
+        double* wideY = stackalloc double[DotChunk];
+        int count = pieces.Get(index, out void* x, out void* y);
+        double sum = 0;
+        for (int start = 0; start < count; start += DotChunk)
+        {
+            int length = Math.Min(DotChunk, count - start);
+            ElementConversion.Convert(typeX, (byte*)x + start * typeX.Size(), DType.F64, wideX, length);
+            ElementConversion.Convert(typeY, (byte*)y + start * typeY.Size(), DType.F64, wideY, length);
+            sum += TensorPrimitives.Dot(new ReadOnlySpan<double>(wideX, length), new ReadOnlySpan<double>(wideY, length));
+        }
+        return sum;
     }
 }

@@ -4,9 +4,6 @@ namespace FastKron.Native.Compute.Cpu;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Elements below which an elementwise operation stays on the calling thread: starting the others costs some microseconds.</summary>
-    private const int ParallelElements = 1 << 16;
-
     /// <inheritdoc/>
     public Tensor Allocate(DType type, int rows, int columns) => Tensor.AllocateHost(type, rows, columns);
 
@@ -37,45 +34,44 @@ public sealed unsafe partial class CpuBackend
             TensorArguments.RequireFloating(source);
             TensorArguments.RequireFloating(destination);
         }
-        if (source.Length < ParallelElements)
+        var pieces = new ElementPieces(source, destination);
+        For(pieces.Length, pieces.Count, index =>
         {
-            for (int row = 0; row < source.Rows; row++)
-                ConvertRow(source, destination, row);
-        }
-        else
-        {
-            ConvertParallel(source, destination);
-        }
+            int count = pieces.Get(index, out void* from, out void* to);
+            ElementConversion.Convert(source.Type, from, destination.Type, to, count);
+        });
     }
 
     /// <inheritdoc/>
     public void Fill(Tensor destination, double value)
     {
         TensorArguments.RequireHost(destination);
-        for (int row = 0; row < destination.Rows; row++)
+        var pieces = new ElementPieces(destination, destination);
+        For(pieces.Length, pieces.Count, index =>
         {
+            int count = pieces.Get(index, out _, out void* to);
             switch (destination.Type)
             {
                 case DType.F32:
-                    destination.Row<float>(row).Fill((float)value);
+                    new Span<float>(to, count).Fill((float)value);
                     break;
                 case DType.F64:
-                    destination.Row<double>(row).Fill(value);
+                    new Span<double>(to, count).Fill(value);
                     break;
                 case DType.BF16:
-                    destination.Row<BFloat16>(row).Fill(ElementConversion.ToBFloat16(value));
+                    new Span<BFloat16>(to, count).Fill(ElementConversion.ToBFloat16(value));
                     break;
                 case DType.F16:
-                    destination.Row<Half>(row).Fill((Half)value);
+                    new Span<Half>(to, count).Fill((Half)value);
                     break;
                 case DType.I32:
-                    destination.Row<int>(row).Fill(checked((int)value));
+                    new Span<int>(to, count).Fill(checked((int)value));
                     break;
                 default:
-                    destination.Row<ushort>(row).Fill(checked((ushort)value));
+                    new Span<ushort>(to, count).Fill(checked((ushort)value));
                     break;
             }
-        }
+        });
     }
 
     private static void RequireElements<T>(Tensor tensor, int length) where T : unmanaged
@@ -95,28 +91,4 @@ public sealed unsafe partial class CpuBackend
         if (tensor.Length != length)
             throw new ArgumentException($"expected {tensor.Length} elements for {tensor}, found {length}", nameof(tensor));
     }
-
-    private static void ConvertRow(Tensor source, Tensor destination, int row) =>
-        ElementConversion.Convert(source.Type, Element(source, row, 0), destination.Type, Element(destination, row, 0), source.Columns);
-
-    private void ConvertParallel(Tensor source, Tensor destination)
-    {
-        if (source.IsContiguous && destination.IsContiguous)
-        {
-            // Equal pieces, so that one long row is shared too.
-            int pieces = checked((int)((source.Length + ParallelElements - 1) / ParallelElements));
-            For(pieces, piece =>
-            {
-                long start = (long)piece * ParallelElements;
-                int count = (int)Math.Min(ParallelElements, source.Length - start);
-                ElementConversion.Convert(
-                    source.Type, (byte*)source.Address + start * source.Type.Size(), destination.Type, (byte*)destination.Address + start * destination.Type.Size(), count);
-            });
-            return;
-        }
-        For(source.Rows, row => ConvertRow(source, destination, row));
-    }
-
-    /// <summary>Address of an element.</summary>
-    private static void* Element(Tensor tensor, int row, int column) => (byte*)tensor.Address + (row * tensor.Stride + column) * tensor.Type.Size();
 }

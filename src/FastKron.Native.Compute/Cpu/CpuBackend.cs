@@ -7,6 +7,9 @@ namespace FastKron.Native.Compute.Cpu;
 /// <remarks>Results do not depend on the number of threads: work is split over outputs, never inside a sum.</remarks>
 public sealed partial class CpuBackend : IBackend
 {
+    /// <summary>Elements of an elementwise operation that repay waking other threads, which takes some microseconds.</summary>
+    private const int ParallelElements = 1 << 16;
+
     private readonly ParallelOptions _parallel;
 
     /// <summary>Creates a backend that uses <paramref name="threads"/> threads; 0 means every processor.</summary>
@@ -44,12 +47,24 @@ public sealed partial class CpuBackend : IBackend
     /// <summary>Runs <paramref name="body"/> for 0 … count−1 on all threads; inline when there is one item or one thread.</summary>
     internal void For(int count, Action<int> body)
     {
-        if (count <= 1 || Threads == 1)
+        if (count > 1 && Threads > 1)
         {
-            for (int i = 0; i < count; i++)
-                body(i);
+            Parallel.For(0, count, _parallel, body);
             return;
         }
-        Parallel.For(0, count, _parallel, body);
+        for (int i = 0; i < count; i++)
+            body(i);
+    }
+
+    /// <summary>Like <see cref="For(int, Action{int})"/>, but inline when there are too few elements to repay waking other threads.</summary>
+    internal void For(long elements, int count, Action<int> body)
+    {
+        if (elements >= ParallelElements)
+        {
+            For(count, body);
+            return;
+        }
+        for (int i = 0; i < count; i++)
+            body(i);
     }
 }

@@ -16,26 +16,38 @@ internal static class MatrixProduct
     /// <param name="c">(m, n): F64 if a and b are, otherwise F32, BF16 or F16.</param>
     /// <param name="alpha">Factor of the product.</param>
     /// <param name="beta">Factor of the old c, which is not read if this is 0.</param>
-    /// <param name="lowerOnly">Compute and write only the elements on and below the diagonal.</param>
-    public static void Multiply(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, bool lowerOnly)
+    /// <param name="structure">What is left out.</param>
+    public static void Multiply(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
     {
         if (c.Type == DType.F64)
-            Multiply<double>(backend, a, b, c, alpha, beta, lowerOnly);
+            Multiply<double>(backend, a, b, c, alpha, beta, structure);
         else
-            Multiply<float>(backend, a, b, c, alpha, beta, lowerOnly);
+            Multiply<float>(backend, a, b, c, alpha, beta, structure);
     }
 
-    private static void Multiply<T>(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, bool lowerOnly)
+    private static void Multiply<T>(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
         where T : unmanaged, INumberBase<T>
     {
         if (Vector512.IsHardwareAccelerated)
-            new MatrixProduct<Simd512<T>, Vector512<T>, T>(a, b, c, alpha, beta, lowerOnly).Run(backend);
+            Multiply<Simd512<T>, Vector512<T>, T>(backend, a, b, c, alpha, beta, structure);
         else if (Vector256.IsHardwareAccelerated)
-            new MatrixProduct<Simd256<T>, Vector256<T>, T>(a, b, c, alpha, beta, lowerOnly).Run(backend);
+            Multiply<Simd256<T>, Vector256<T>, T>(backend, a, b, c, alpha, beta, structure);
         else if (Vector128.IsHardwareAccelerated)
-            new MatrixProduct<Simd128<T>, Vector128<T>, T>(a, b, c, alpha, beta, lowerOnly).Run(backend);
+            Multiply<Simd128<T>, Vector128<T>, T>(backend, a, b, c, alpha, beta, structure);
         else
-            new MatrixProduct<SimdScalar<T>, T, T>(a, b, c, alpha, beta, lowerOnly).Run(backend);
+            Multiply<SimdScalar<T>, T, T>(backend, a, b, c, alpha, beta, structure);
+    }
+
+    private static void Multiply<TSimd, TVector, T>(
+        CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
+        where TSimd : ISimd<T, TVector>
+        where TVector : unmanaged
+        where T : unmanaged, INumberBase<T>
+    {
+        if (b.IsTransposed && a.Rows <= FewRowsProduct<TSimd, TVector, T>.MaxRows && structure == ProductStructure.General)
+            new FewRowsProduct<TSimd, TVector, T>(a, b.Transpose(), c, alpha, beta).Run(backend);
+        else
+            new MatrixProduct<TSimd, TVector, T>(a, b, c, alpha, beta, structure).Run(backend);
     }
 }
 
@@ -68,22 +80,25 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     private readonly MatrixView _a, _b;
     private readonly Tensor _c;
     private readonly double _alpha, _beta;
-    private readonly bool _lowerOnly, _unpackedB;
+    private readonly ProductStructure _structure;
+    private readonly bool _unpackedB;
 
     // The block under way.
     private T* _panelsA, _panelsB;
     private int _row, _rows, _column, _columns, _start, _depth;
     private int _tilesA, _tilesB;
 
-    public MatrixProduct(in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, bool lowerOnly)
+    public MatrixProduct(in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
     {
-        (_a, _b, _c, _alpha, _beta, _lowerOnly) = (a, b, c, alpha, beta, lowerOnly);
+        (_a, _b, _c, _alpha, _beta, _structure) = (a, b, c, alpha, beta, structure);
 
         // Few rows do not repay copying b.
         _unpackedB = !b.IsTransposed && b.Type == NativeType && c.Rows <= 4 * TSimd.TileRows;
     }
 
     private static DType NativeType => typeof(T) == typeof(double) ? DType.F64 : DType.F32;
+
+    private bool LowerResult => _structure.HasFlag(ProductStructure.LowerResult);
 
     private static int PanelA => TSimd.TileRows;
 
@@ -165,13 +180,15 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     [SkipLocalsInit]
     private void Tile(int index)
     {
+        // The lower rows of a triangle first: they are the longest.
+        index = LowerResult ? _tilesA * _tilesB - 1 - index : index;
         int tileA = index / _tilesB, tileB = index % _tilesB;
         int panelsA = Panels(_rows, PanelA), panelsB = Panels(_columns, PanelB);
         int firstA = (int)((long)panelsA * tileA / _tilesA), endA = (int)((long)panelsA * (tileA + 1) / _tilesA);
         int firstB = (int)((long)panelsB * tileB / _tilesB), endB = (int)((long)panelsB * (tileB + 1) / _tilesB);
         int row = firstA * PanelA, rows = Math.Min(endA * PanelA, _rows) - row;
         int column = firstB * PanelB, columns = Math.Min(endB * PanelB, _columns) - column;
-        if (_lowerOnly && _column + column > _row + row + rows - 1)
+        if (LowerResult && _column + column > _row + row + rows - 1)
             return;
 
         T* space = stackalloc T[TilePanelsA * 8 * TilePanelsB * 3 * TSimd.Lanes + 64 / sizeof(T)];
@@ -179,31 +196,50 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
         nint stride = TilePanelsB * PanelB;
         for (int p = 0; p < _depth || p == 0; p += DepthStep)
         {
-            int depth = Math.Min(DepthStep, _depth - p);
             for (int i = firstA; i < endA; i++)
             {
-                T* a = _panelsA + (nint)i * PanelA * _depth + (nint)p * PanelA;
-                int tileRows = Math.Min(PanelA, _rows - i * PanelA);
                 for (int j = firstB; j < endB; j++)
-                {
-                    int tileColumns = Math.Min(PanelB, _columns - j * PanelB);
-                    if (_lowerOnly && _column + j * PanelB > _row + i * PanelA + tileRows - 1)
-                        continue;
-                    T* b = _panelsB + (nint)p * PanelB;
-                    nint strideB = PanelB;
-                    if (!_unpackedB)
-                        b += (nint)j * PanelB * _depth;
-                    else if (!NeedsPacking(tileColumns))
-                    {
-                        b = (T*)_b.Address(_start + p, _column + j * PanelB);
-                        strideB = _b.Stride;
-                    }
-                    T* tile = sums + (i - firstA) * PanelA * stride + (j - firstB) * PanelB;
-                    Multiply(tileRows, tileColumns, depth, a, b, strideB, tile, stride, accumulate: p > 0);
-                }
+                    AddTile(i, j, p, Math.Min(p + DepthStep, _depth), sums + (i - firstA) * PanelA * stride + (j - firstB) * PanelB, stride);
             }
         }
         Store(_row + row, rows, _column + column, columns, sums, stride);
+    }
+
+    /// <summary>Adds the terms p … end−1 to a register tile, less those that are zero by structure.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void AddTile(int i, int j, int p, int end, T* sums, nint stride)
+    {
+        int row = i * PanelA, rows = Math.Min(PanelA, _rows - row), column = j * PanelB, columns = Math.Min(PanelB, _columns - column);
+        int first = 0;
+        if (_structure != ProductStructure.General)
+        {
+            int lastRow = _row + row + rows - 1, firstColumn = _column + column;
+            if (LowerResult && firstColumn > lastRow)
+                return;
+            if (_structure.HasFlag(ProductStructure.LowerLeft))
+                end = Math.Min(end, lastRow + 1 - _start);
+            if (_structure.HasFlag(ProductStructure.UpperRight))
+                end = Math.Min(end, firstColumn + columns - _start);
+            if (_structure.HasFlag(ProductStructure.LowerRight))
+                first = Math.Max(0, firstColumn - _start);
+        }
+        bool accumulate = p > first;
+        p = Math.Max(p, first);
+        if (accumulate && p >= end)
+            return;
+        T* a = _panelsA + (nint)row * _depth + (nint)p * PanelA;
+        T* b = _panelsB + (nint)p * PanelB;
+        nint strideB = PanelB;
+        if (!_unpackedB)
+        {
+            b += (nint)column * _depth;
+        }
+        else if (!NeedsPacking(columns))
+        {
+            b = (T*)_b.Address(_start + p, _column + column);
+            strideB = _b.Stride;
+        }
+        Multiply(rows, columns, Math.Max(0, end - p), a, b, strideB, sums, stride, accumulate);
     }
 
     private static void Multiply(int rows, int columns, nint depth, T* a, T* b, nint strideB, T* tile, nint stride, bool accumulate)
@@ -234,7 +270,7 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
         T* scratch = stackalloc T[TilePanelsB * 3 * TSimd.Lanes];
         for (int i = 0; i < rows; i++, sums += stride)
         {
-            int count = _lowerOnly ? Math.Min(columns, row + i + 1 - column) : columns;
+            int count = LowerResult ? Math.Min(columns, row + i + 1 - column) : columns;
             if (count <= 0)
                 continue;
             byte* destination = (byte*)_c.Address + ((row + i) * _c.Stride + column) * _c.Type.Size();

@@ -1,0 +1,194 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using FastKron.Native.Compute.Tensors;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
+
+namespace FastKron.Native.Compute.Cpu;
+
+/// <summary>Cholesky factor, inverse and block LDLᵀ of triangles, recursively on halves so that nearly all work is matrix products.</summary>
+internal static unsafe class TriangularFactors
+{
+    /// <summary>Order below which the scalar recurrences are used.</summary>
+    private const int Leaf = 64;
+
+    /// <summary>Rows solved together against a triangle: their columns are the vectors.</summary>
+    private const int SolveRows = 128;
+
+    /// <summary>Replaces a by its Cholesky factor; returns 0 or the 1-based index of the failing pivot.</summary>
+    public static int Cholesky(CpuBackend backend, Tensor a)
+    {
+        int failed = a.Type == DType.F64 ? FactorLower<double>(backend, a) : FactorLower<float>(backend, a);
+        for (int row = 0; row < a.Rows && failed == 0; row++)
+            backend.Fill(a.Slice(row, 1, row + 1, a.Columns - row - 1), 0);
+        return failed;
+    }
+
+    /// <summary>Replaces a lower triangle by its inverse.</summary>
+    public static void Invert(CpuBackend backend, Tensor l)
+    {
+        if (l.Type == DType.F64)
+            InvertLower<double>(backend, l);
+        else
+            InvertLower<float>(backend, l);
+    }
+
+    /// <summary>From the Cholesky factor C: l = C · blockdiag(C_ii)⁻¹ − I, D_i = C_ii C_iiᵀ.</summary>
+    /// <param name="backend">Gives the threads.</param>
+    /// <param name="c">(n, n) F64 lower triangle C.</param>
+    /// <param name="block">Rows of a diagonal block.</param>
+    /// <param name="l">(n, n) F32, overwritten.</param>
+    /// <param name="d">(n, block) F64, overwritten.</param>
+    public static void BlockLdl(CpuBackend backend, Tensor c, int block, Tensor l, Tensor d)
+    {
+        backend.For(c.Rows / block, index =>
+        {
+            int start = index * block;
+            double* solved = stackalloc double[block];
+            for (int row = start; row < start + block; row++)
+            {
+                double* factor = (double*)c.Address + row * c.Stride;
+                for (int column = 0; column < start; column += block)
+                {
+                    SolveRight(factor + column, (double*)c.Address + column * (c.Stride + 1), c.Stride, block, solved);
+                    ElementConversion.Convert(DType.F64, solved, DType.F32, (float*)l.Address + row * l.Stride + column, block);
+                }
+                l.Row<float>(row)[start..].Clear();
+                for (int column = start; column <= row; column++)
+                {
+                    double product = TensorPrimitives.Dot(
+                        new ReadOnlySpan<double>(factor + start, column - start + 1),
+                        new ReadOnlySpan<double>((double*)c.Address + column * c.Stride + start, column - start + 1));
+                    d.Row<double>(row)[column - start] = product;
+                    d.Row<double>(column)[row - start] = product;
+                }
+            }
+        });
+    }
+
+    /// <summary>x · C = row for a lower triangle C (n, n), from the last column to the first.</summary>
+    private static void SolveRight(double* row, double* triangle, nint stride, int n, double* x)
+    {
+        for (int j = n - 1; j >= 0; j--)
+        {
+            double sum = row[j];
+            for (int p = j + 1; p < n; p++)
+                sum -= x[p] * triangle[p * stride + j];
+            x[j] = sum / triangle[j * stride + j];
+        }
+    }
+
+    private static int FactorLower<T>(CpuBackend backend, Tensor a)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int n = a.Rows;
+        if (n <= Leaf)
+            return FactorLeaf((T*)a.Address, a.Stride, n);
+        int half = Half(n);
+        Tensor first = a.Slice(0, half, 0, half), below = a.Slice(half, n - half, 0, half), rest = a.Slice(half, n - half, half, n - half);
+        int failed = FactorLower<T>(backend, first);
+        if (failed != 0)
+            return failed;
+        SolveTransposed<T>(backend, first, below);
+        var view = new MatrixView(below, transposed: false);
+        MatrixProduct.Multiply(backend, view, view.Transpose(), rest, -1, 1, ProductStructure.LowerResult);
+        failed = FactorLower<T>(backend, rest);
+        return failed == 0 ? 0 : half + failed;
+    }
+
+    private static int FactorLeaf<T>(T* a, nint stride, int n)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (int i = 0; i < n; i++)
+        {
+            T* row = a + i * stride;
+            for (int j = 0; j < i; j++)
+            {
+                T* other = a + j * stride;
+                row[j] = (row[j] - TensorPrimitives.Dot(new ReadOnlySpan<T>(row, j), new ReadOnlySpan<T>(other, j))) / other[j];
+            }
+            T pivot = row[i] - TensorPrimitives.SumOfSquares(new ReadOnlySpan<T>(row, i));
+            if (!(pivot > T.Zero && T.IsFinite(pivot)))
+                return i + 1;
+            row[i] = T.Sqrt(pivot);
+        }
+        return 0;
+    }
+
+    /// <summary>x ← x · L⁻ᵀ for a lower triangle L.</summary>
+    private static void SolveTransposed<T>(CpuBackend backend, Tensor l, Tensor x)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int n = l.Rows;
+        if (n <= Leaf)
+        {
+            int groups = (x.Rows + SolveRows - 1) / SolveRows;
+            backend.For(groups, group => SolveLeaf<T>(l, x.SliceRows(group * SolveRows, Math.Min(SolveRows, x.Rows - group * SolveRows))));
+            return;
+        }
+        int half = Half(n);
+        Tensor first = x.SliceColumns(0, half), second = x.SliceColumns(half, n - half);
+        SolveTransposed<T>(backend, l.Slice(0, half, 0, half), first);
+        backend.MatMul(first, false, l.Slice(half, n - half, 0, half), true, second, -1, 1);
+        SolveTransposed<T>(backend, l.Slice(half, n - half, half, n - half), second);
+    }
+
+    /// <summary>Forward substitution for some rows, transposed so that each step is a vector operation over the rows.</summary>
+    [SkipLocalsInit]
+    private static void SolveLeaf<T>(Tensor l, Tensor x)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int n = l.Rows, rows = x.Rows;
+        T* columns = stackalloc T[Leaf * SolveRows];
+        Transposition.Transpose((T*)x.Address, x.Stride, rows, n, columns, SolveRows);
+        for (int j = 0; j < n; j++)
+        {
+            T* factor = (T*)l.Address + j * l.Stride;
+            var column = new Span<T>(columns + j * SolveRows, rows);
+            for (int p = 0; p < j; p++)
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(columns + p * SolveRows, rows), -factor[p], column, column);
+            TensorPrimitives.Divide(column, factor[j], column);
+        }
+        Transposition.Transpose(columns, SolveRows, n, rows, (T*)x.Address, x.Stride);
+    }
+
+    private static void InvertLower<T>(CpuBackend backend, Tensor l)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int n = l.Rows;
+        if (n <= Leaf)
+        {
+            InvertLeaf((T*)l.Address, l.Stride, n);
+            return;
+        }
+
+        // (A 0; C B)⁻¹ = (A⁻¹ 0; −B⁻¹ C A⁻¹  B⁻¹)
+        int half = Half(n);
+        Tensor a = l.Slice(0, half, 0, half), c = l.Slice(half, n - half, 0, half), b = l.Slice(half, n - half, half, n - half);
+        InvertLower<T>(backend, a);
+        InvertLower<T>(backend, b);
+        using Tensor product = backend.Allocate(l.Type, n - half, half);
+        MatrixProduct.Multiply(backend, new MatrixView(c, false), new MatrixView(a, false), product, 1, 0, ProductStructure.LowerRight);
+        MatrixProduct.Multiply(backend, new MatrixView(b, false), new MatrixView(product, false), c, -1, 0, ProductStructure.LowerLeft);
+    }
+
+    private static void InvertLeaf<T>(T* l, nint stride, int n)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        T* factors = stackalloc T[Leaf];
+        for (int i = 0; i < n; i++)
+        {
+            // Row i of L⁻¹ = (e_i − Σ_{p<i} L_ip · row p) / L_ii.
+            T* row = l + i * stride;
+            new ReadOnlySpan<T>(row, i + 1).CopyTo(new Span<T>(factors, i + 1));
+            new Span<T>(row, i).Clear();
+            row[i] = T.One;
+            for (int p = 0; p < i; p++)
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(l + p * stride, p + 1), -factors[p], new ReadOnlySpan<T>(row, p + 1), new Span<T>(row, p + 1));
+            TensorPrimitives.Divide(new ReadOnlySpan<T>(row, i + 1), factors[i], new Span<T>(row, i + 1));
+        }
+    }
+
+    /// <summary>About half of n, in whole leaves.</summary>
+    private static int Half(int n) => (n / 2 + Leaf - 1) / Leaf * Leaf;
+}
