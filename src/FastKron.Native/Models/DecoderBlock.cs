@@ -40,11 +40,8 @@ public sealed class DecoderBlock : IDisposable
             (keys, values) = cache.Append(Index, keys, values);
         Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
         _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
-        observeInput?.Invoke(Linear(BlockLinear.Output), mixed);
-        AddBranch(BlockLinear.Output, mixed, hidden);
-        Tensor gated = Gated(hidden, observeInput);
-        observeInput?.Invoke(Linear(BlockLinear.Down), gated);
-        AddBranch(BlockLinear.Down, gated, hidden);
+        AddBranch(BlockLinear.Output, mixed, hidden, observeInput);
+        AddBranch(BlockLinear.Down, Gated(hidden, observeInput), hidden, observeInput);
     }
 
     /// <summary>Recomputes the block from its input and backpropagates through it.</summary>
@@ -56,13 +53,13 @@ public sealed class DecoderBlock : IDisposable
     public void Backward(PackedBatch batch, Tensor input, Tensor gradient, ILinearObserver observer)
     {
         int tokens = batch.Tokens;
-        Tensor queries = Heads(batch, input, out Tensor keys, out Tensor values);
+        Tensor queries = Heads(batch, input, out Tensor keys, out Tensor values, observeInput: null);
         Tensor mixed = Get(Scratch.Mixed, tokens, queries.Columns);
         Tensor logSumExp = _workspace.Get(Scratch.LogSumExp, DType.F32, tokens, _config.Heads);
         _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp);
         Tensor middle = Get(Scratch.Middle, tokens, _config.HiddenSize);
         _backend.Convert(input, middle);
-        AddBranch(BlockLinear.Output, mixed, middle);
+        AddBranch(BlockLinear.Output, mixed, middle, observeInput: null);
 
         MlpBackward(middle, gradient, observer);
 
@@ -90,30 +87,29 @@ public sealed class DecoderBlock : IDisposable
     }
 
     // Norm, projections, per-head norms where the model has them, rotary embedding.
-    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values, Action<ILinear, Tensor>? observeInput = null)
+    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values, Action<ILinear, Tensor>? observeInput)
     {
         _rotary.Reserve(batch.PositionCount);
         Tensor normed = Get(Scratch.AttentionInput, batch.Tokens, _config.HiddenSize);
         _backend.RmsNorm(hidden, _norms.Attention, _config.RmsNormEpsilon, normed);
-        foreach (BlockLinear kind in (ReadOnlySpan<BlockLinear>)[BlockLinear.Query, BlockLinear.Key, BlockLinear.Value])
-            observeInput?.Invoke(Linear(kind), normed);
         values = Get(Scratch.Values, batch.Tokens, Linear(BlockLinear.Value).Outputs);
-        Linear(BlockLinear.Value).Forward(normed, values);
-        keys = Rotated(batch, BlockLinear.Key, normed, _norms.Keys, Scratch.RawKeys, Scratch.Keys);
-        return Rotated(batch, BlockLinear.Query, normed, _norms.Queries, Scratch.RawQueries, Scratch.Queries);
+        ForwardLinear(BlockLinear.Value, normed, values, observeInput);
+        keys = Rotated(batch, BlockLinear.Key, normed, _norms.Keys, Scratch.RawKeys, Scratch.Keys, observeInput);
+        return Rotated(batch, BlockLinear.Query, normed, _norms.Queries, Scratch.RawQueries, Scratch.Queries, observeInput);
     }
 
-    private Tensor Rotated(PackedBatch batch, BlockLinear kind, Tensor normed, Tensor? headNorm, Scratch rawSlot, Scratch slot)
+    private Tensor Rotated(
+        PackedBatch batch, BlockLinear kind, Tensor normed, Tensor? headNorm, Scratch rawSlot, Scratch slot, Action<ILinear, Tensor>? observeInput)
     {
         Tensor heads = Get(slot, batch.Tokens, Linear(kind).Outputs);
         if (headNorm is null)
         {
-            Linear(kind).Forward(normed, heads);
+            ForwardLinear(kind, normed, heads, observeInput);
         }
         else
         {
             Tensor raw = Get(rawSlot, batch.Tokens, heads.Columns);
-            Linear(kind).Forward(normed, raw);
+            ForwardLinear(kind, normed, raw, observeInput);
             _backend.RmsNorm(raw, headNorm, _config.RmsNormEpsilon, heads);
         }
         _backend.Rotary(heads, batch.Positions, _rotary.Cosines, _rotary.Sines, _config.HeadDimension, inverse: false);
@@ -130,17 +126,15 @@ public sealed class DecoderBlock : IDisposable
         return dRaw;
     }
 
-    private Tensor Gated(Tensor hidden, Action<ILinear, Tensor>? observeInput = null)
+    private Tensor Gated(Tensor hidden, Action<ILinear, Tensor>? observeInput)
     {
         int tokens = hidden.Rows;
         Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize);
         Tensor gate = Get(Scratch.Gate, tokens, _config.IntermediateSize), up = Get(Scratch.Up, tokens, _config.IntermediateSize);
         Tensor gated = Get(Scratch.Gated, tokens, _config.IntermediateSize);
         _backend.RmsNorm(hidden, _norms.Mlp, _config.RmsNormEpsilon, normed);
-        observeInput?.Invoke(Linear(BlockLinear.Gate), normed);
-        observeInput?.Invoke(Linear(BlockLinear.Up), normed);
-        Linear(BlockLinear.Gate).Forward(normed, gate);
-        Linear(BlockLinear.Up).Forward(normed, up);
+        ForwardLinear(BlockLinear.Gate, normed, gate, observeInput);
+        ForwardLinear(BlockLinear.Up, normed, up, observeInput);
         _backend.SwiGlu(gate, up, gated);
         return gated;
     }
@@ -149,7 +143,7 @@ public sealed class DecoderBlock : IDisposable
     private void MlpBackward(Tensor middle, Tensor gradient, ILinearObserver observer)
     {
         int tokens = middle.Rows, inner = _config.IntermediateSize;
-        Tensor gated = Gated(middle);
+        Tensor gated = Gated(middle, observeInput: null);
         Tensor dGated = Get(Scratch.DGated, tokens, inner), dGate = Get(Scratch.DGate, tokens, inner), dUp = Get(Scratch.DUp, tokens, inner);
         BackwardLinear(BlockLinear.Down, gated, gradient, dGated, accumulate: false, observer);
         _backend.SwiGluBackward(dGated, Get(Scratch.Gate, tokens, inner), Get(Scratch.Up, tokens, inner), dGate, dUp);
@@ -165,10 +159,16 @@ public sealed class DecoderBlock : IDisposable
         Linear(kind).BackwardInput(d, dx, accumulate);
     }
 
-    private void AddBranch(BlockLinear kind, Tensor x, Tensor hidden)
+    private void ForwardLinear(BlockLinear kind, Tensor x, Tensor y, Action<ILinear, Tensor>? observeInput)
+    {
+        observeInput?.Invoke(Linear(kind), x);
+        Linear(kind).Forward(x, y);
+    }
+
+    private void AddBranch(BlockLinear kind, Tensor x, Tensor hidden, Action<ILinear, Tensor>? observeInput)
     {
         Tensor branch = Get(Scratch.Branch, hidden.Rows, hidden.Columns);
-        Linear(kind).Forward(x, branch);
+        ForwardLinear(kind, x, branch, observeInput);
         _backend.Add(branch, hidden);
     }
 

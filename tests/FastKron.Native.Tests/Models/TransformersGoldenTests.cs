@@ -49,8 +49,8 @@ public sealed class TransformersGoldenTests
         foreach (float value in values)
             (sum, squares) = (sum + value, squares + (double)value * value);
         double tolerance = Tolerance * Math.Sqrt(expectedSquares / values.Length);
-        ReadOnlySpan<float> lastRow = values.AsSpan((sequences[0].Length - 1) * vocabulary, vocabulary);
-        Assert.That(lastRow.ToArray(), Is.EqualTo(Numbers(golden.GetProperty("row0_last"))).Within(tolerance), "logits of row 0's last token");
+        double[] last = Numbers(golden.TryGetProperty("row0_last", out JsonElement whole) ? whole : golden.GetProperty("row0_last_first64"));   // at most 512 columns
+        Assert.That(values.AsSpan((sequences[0].Length - 1) * vocabulary, last.Length).ToArray(), Is.EqualTo(last).Within(tolerance), "logits of row 0's last token");
         Assert.That(values.AsSpan((sequences[0].Length + 5) * vocabulary, 8).ToArray(), Is.EqualTo(Numbers(golden.GetProperty("row1_first8_pos5"))).Within(tolerance));
         Assert.That(squares, Is.EqualTo(expectedSquares).Within(2 * Tolerance * expectedSquares), "sum of squares of the logits");
         Assert.That(sum, Is.EqualTo(golden.GetProperty("sum").GetDouble()).Within(Tolerance * Math.Sqrt(expectedSquares * values.Length)), "sum of the logits");
