@@ -110,15 +110,19 @@ internal sealed unsafe class ViterbiEncoder
         fixed (float* codewords = &_codewords[_first])
         {
             for (int t = 0; t < targets.Length / 2; t++)
-                Step<TLanes, TVector>(codewords, targets[2 * t], targets[2 * t + 1], minima + t * _groups, minima + (t + 1) * _groups);
+            {
+                Step<TLanes, TVector>(
+                    codewords, _groups, _branches, _codebook.StepBits, targets[2 * t], targets[2 * t + 1], minima + t * _groups, minima + (t + 1) * _groups);
+            }
         }
     }
 
     // m_t from m_{t-1}.
-    private void Step<TLanes, TVector>(float* codewords, float target0, float target1, float* previous, float* next)
+    private static void Step<TLanes, TVector>(
+        float* codewords, int groups, int branches, int stepBits, float target0, float target1, float* previous, float* next)
         where TLanes : struct, IViterbiLanes<TVector>
     {
-        int half = _groups / 2, stride = _groups / _branches, stepBits = _codebook.StepBits, branchPairs = _branches / 2;
+        nint half = groups / 2, stride = groups / branches;
         TVector x0 = TLanes.Broadcast(target0), x1 = TLanes.Broadcast(target1);
         for (int block = 0; block < half; block += Block)
         {
@@ -126,10 +130,9 @@ internal sealed unsafe class ViterbiEncoder
             {
                 // States s and s ^ 0x8000 for the groups from block + lane on, ~s and ~s ^ 0x8000 for their mirror images.
                 TVector best = TLanes.Broadcast(float.PositiveInfinity), mirrored = best;
-                float* codeword = codewords + block * _branches + lane;
-                float* from = previous + (block >> stepBits);
-                float* mirroredFrom = previous + (_groups - 1 - (block >> stepBits));
-                for (int d = 0; d < branchPairs; d++)
+                float* codeword = codewords + (nint)block * branches + lane, end = codeword + Block * branches;
+                float* from = previous + (block >> stepBits), mirroredFrom = previous + (groups - 1 - (block >> stepBits));
+                for (; codeword < end; codeword += 2 * Block)
                 {
                     TVector c0 = TLanes.Load(codeword);
                     TVector plus = TLanes.Subtract(x0, c0), minus = TLanes.Add(x0, c0);
@@ -138,12 +141,11 @@ internal sealed unsafe class ViterbiEncoder
                     mirrored = TLanes.Min(mirrored, TLanes.SquareAdd(second, TLanes.SquareAdd(plus, TLanes.Broadcast(mirroredFrom[0]))));
                     best = TLanes.Min(best, TLanes.SquareAdd(second, TLanes.SquareAdd(minus, TLanes.Broadcast(from[half]))));
                     mirrored = TLanes.Min(mirrored, TLanes.SquareAdd(second, TLanes.SquareAdd(minus, TLanes.Broadcast(mirroredFrom[-half]))));
-                    codeword += 2 * Block;
                     from += stride;
                     mirroredFrom -= stride;
                 }
                 TLanes.Store(best, next + block + lane);
-                TLanes.Store(TLanes.Reverse(mirrored), next + _groups - TLanes.Count - block - lane);
+                TLanes.Store(TLanes.Reverse(mirrored), next + groups - TLanes.Count - block - lane);
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace FastKron.Native.Compute.Cpu;
@@ -46,6 +47,7 @@ internal readonly unsafe struct Lanes512 : IViterbiLanes<Vector512<float>>
 
     public static Vector512<float> Min(Vector512<float> a, Vector512<float> b) => Vector512.Min(a.AsInt32(), b.AsInt32()).AsSingle();
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Reverse(Vector512<float> value) =>
         Vector512.Shuffle(value, Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 }
@@ -68,6 +70,7 @@ internal readonly unsafe struct Lanes256 : IViterbiLanes<Vector256<float>>
 
     public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.Min(a.AsInt32(), b.AsInt32()).AsSingle();
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Reverse(Vector256<float> value) => Vector256.Shuffle(value, Vector256.Create(7, 6, 5, 4, 3, 2, 1, 0));
 }
 
@@ -89,6 +92,7 @@ internal readonly unsafe struct Lanes128 : IViterbiLanes<Vector128<float>>
 
     public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.Min(a.AsInt32(), b.AsInt32()).AsSingle();
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Reverse(Vector128<float> value) => Vector128.Shuffle(value, Vector128.Create(3, 2, 1, 0));
 }
 

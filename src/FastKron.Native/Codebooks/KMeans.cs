@@ -21,7 +21,9 @@ internal static class KMeans
             double total = 0;
             for (int i = 0; i < points.Length; i++)
             {
-                weights[i] = Math.Min(weights[i], SquaredDistance(points[i], centres[c - 1]));
+                double distance = SquaredDistance(points[i], centres[c - 1]);
+                if (distance < weights[i])
+                    weights[i] = distance;
                 total += weights[i];
             }
             double threshold = Fraction(choices[c]) * total, sum = weights[0];
@@ -34,111 +36,99 @@ internal static class KMeans
     }
 
     /// <summary>Lloyd's algorithm: each round moves every centre to the mean of the points nearest to it (ties: lowest centre); one without points stays.</summary>
-    /// <param name="points">The points.</param>
+    /// <param name="points">The points. Means are summed cell by cell of a 64 × 64 grid over their bounding box, rows along x, each cell in the given order.</param>
     /// <param name="centres">Overwritten.</param>
     /// <param name="rounds">Number of rounds.</param>
     public static void Refine(ReadOnlySpan<(double X, double Y)> points, Span<(double X, double Y)> centres, int rounds)
     {
-        // Points that lie close together ask the same few centres: those that are not beaten everywhere in their cell's bounding box.
-        int[] order = new int[points.Length];
-        int[] firsts = SortByCell(points, order);
-        int[] nearest = new int[points.Length];
+        // Points of a cell ask only the centres that are not beaten everywhere in the box around them.
+        var sorted = new (double X, double Y)[points.Length];
+        int[] firsts = SortByCell(points, sorted);
+        var boxes = new Box[Grid * Grid];
+        for (int cell = 0; cell < boxes.Length; cell++)
+            boxes[cell] = Box.Around(sorted.AsSpan(firsts[cell]..firsts[cell + 1]));
+
         int[] candidates = new int[centres.Length];
+        var sums = new (double X, double Y, int Count)[centres.Length];
         for (int round = 0; round < rounds; round++)
         {
-            for (int cell = 0; cell < Grid * Grid; cell++)
+            Array.Clear(sums);
+            for (int cell = 0; cell < boxes.Length; cell++)
             {
-                ReadOnlySpan<int> members = order.AsSpan(firsts[cell]..firsts[cell + 1]);
-                int count = Candidates(points, members, centres, candidates);
-                foreach (int i in members)
-                    nearest[i] = Nearest(points[i], centres, candidates.AsSpan(0, count));
-            }
-
-            double[] x = new double[centres.Length], y = new double[centres.Length];
-            int[] counts = new int[centres.Length];
-            for (int i = 0; i < points.Length; i++)
-            {
-                int c = nearest[i];
-                x[c] += points[i].X;
-                y[c] += points[i].Y;
-                counts[c]++;
+                int count = Candidates(boxes[cell], centres, candidates);
+                AddToNearest(sorted.AsSpan(firsts[cell]..firsts[cell + 1]), centres, candidates.AsSpan(0, count), sums);
             }
             for (int c = 0; c < centres.Length; c++)
             {
-                if (counts[c] > 0)
-                    centres[c] = (x[c] / counts[c], y[c] / counts[c]);
+                if (sums[c].Count > 0)
+                    centres[c] = (sums[c].X / sums[c].Count, sums[c].Y / sums[c].Count);
             }
         }
     }
 
-    // Writes the points of each cell of a regular grid one after another; returns where each cell begins, and the end.
-    private static int[] SortByCell(ReadOnlySpan<(double X, double Y)> points, Span<int> order)
+    // Writes the points of each cell one after another; returns where each cell begins, and the end.
+    private static int[] SortByCell(ReadOnlySpan<(double X, double Y)> points, Span<(double X, double Y)> sorted)
     {
-        var low = points[0];
-        var high = points[0];
-        foreach (var (x, y) in points)
-        {
-            low = (Math.Min(low.X, x), Math.Min(low.Y, y));
-            high = (Math.Max(high.X, x), Math.Max(high.Y, y));
-        }
+        Box box = Box.Around(points);
         int[] cells = new int[points.Length], firsts = new int[Grid * Grid + 1];
         for (int i = 0; i < points.Length; i++)
         {
-            cells[i] = Cell(points[i].X, low.X, high.X) * Grid + Cell(points[i].Y, low.Y, high.Y);
+            cells[i] = Cell(points[i].X, box.LowX, box.HighX) * Grid + Cell(points[i].Y, box.LowY, box.HighY);
             firsts[cells[i] + 1]++;
         }
         for (int cell = 0; cell < Grid * Grid; cell++)
             firsts[cell + 1] += firsts[cell];
         int[] next = [.. firsts];
         for (int i = 0; i < points.Length; i++)
-            order[next[cells[i]]++] = i;
+            sorted[next[cells[i]]++] = points[i];
         return firsts;
 
         static int Cell(double value, double low, double high) => Math.Min(Grid - 1, (int)((value - low) / (high - low) * Grid));
     }
 
-    // Centres, in ascending order, that can be nearest to some point of the box around the members: no farther at their nearest corner of it than
-    // the best centre is at its farthest. The margin covers rounding.
-    private static int Candidates(
-        ReadOnlySpan<(double X, double Y)> points, ReadOnlySpan<int> members, ReadOnlySpan<(double X, double Y)> centres, Span<int> candidates)
+    // Centres, in ascending order, that can be nearest to some point of the box: no farther from its nearest corner or edge than the best centre is
+    // from its farthest corner. The margin covers rounding.
+    private static int Candidates(in Box box, ReadOnlySpan<(double X, double Y)> centres, Span<int> candidates)
     {
         const double Margin = 1 + 1e-9;
-        if (members.IsEmpty)
-            return 0;
-        var low = points[members[0]];
-        var high = low;
-        foreach (int i in members)
-        {
-            low = (Math.Min(low.X, points[i].X), Math.Min(low.Y, points[i].Y));
-            high = (Math.Max(high.X, points[i].X), Math.Max(high.Y, points[i].Y));
-        }
         double bound = double.PositiveInfinity;
         foreach (var (x, y) in centres)
         {
-            double dx = Math.Max(Math.Abs(x - low.X), Math.Abs(x - high.X)), dy = Math.Max(Math.Abs(y - low.Y), Math.Abs(y - high.Y));
+            double dx = Math.Max(x - box.LowX, box.HighX - x), dy = Math.Max(y - box.LowY, box.HighY - y);
             bound = Math.Min(bound, dx * dx + dy * dy);
         }
         int count = 0;
         for (int c = 0; c < centres.Length; c++)
         {
-            var inside = (Math.Clamp(centres[c].X, low.X, high.X), Math.Clamp(centres[c].Y, low.Y, high.Y));
-            if (SquaredDistance(centres[c], inside) <= bound * Margin)
+            var (x, y) = centres[c];
+            double dx = Math.Max(0, Math.Max(box.LowX - x, x - box.HighX)), dy = Math.Max(0, Math.Max(box.LowY - y, y - box.HighY));
+            if (dx * dx + dy * dy <= bound * Margin)
                 candidates[count++] = c;
         }
         return count;
     }
 
-    private static int Nearest((double X, double Y) point, ReadOnlySpan<(double X, double Y)> centres, ReadOnlySpan<int> candidates)
+    private static void AddToNearest(
+        ReadOnlySpan<(double X, double Y)> points, ReadOnlySpan<(double X, double Y)> centres, ReadOnlySpan<int> candidates,
+        Span<(double X, double Y, int Count)> sums)
     {
-        int nearest = candidates[0];
-        double least = SquaredDistance(point, centres[nearest]);
-        foreach (int c in candidates[1..])
+        foreach (var (x, y) in points)
         {
-            double distance = SquaredDistance(point, centres[c]);
-            if (distance < least)
-                (nearest, least) = (c, distance);
+            double least = double.PositiveInfinity;
+            int nearest = 0;
+            foreach (int c in candidates)
+            {
+                double distance = SquaredDistance((x, y), centres[c]);
+                if (distance < least)
+                {
+                    least = distance;
+                    nearest = c;
+                }
+            }
+            sums[nearest].X += x;
+            sums[nearest].Y += y;
+            sums[nearest].Count++;
         }
-        return nearest;
     }
 
     private static double SquaredDistance((double X, double Y) a, (double X, double Y) b)
@@ -148,4 +138,15 @@ internal static class KMeans
     }
 
     private static double Fraction(uint word) => (word + 0.5) / 4294967296.0;
+
+    private readonly record struct Box(double LowX, double HighX, double LowY, double HighY)
+    {
+        public static Box Around(ReadOnlySpan<(double X, double Y)> points)
+        {
+            var box = new Box(double.PositiveInfinity, double.NegativeInfinity, double.PositiveInfinity, double.NegativeInfinity);
+            foreach (var (x, y) in points)
+                box = new Box(Math.Min(box.LowX, x), Math.Max(box.HighX, x), Math.Min(box.LowY, y), Math.Max(box.HighY, y));
+            return box;
+        }
+    }
 }
