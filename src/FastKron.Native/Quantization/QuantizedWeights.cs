@@ -13,10 +13,10 @@ namespace FastKron.Native.Quantization;
 /// <param name="Codes">(m/16)(n/16) · 16K words.</param>
 /// <param name="InputScale">SU, n numbers: signs (divided by d_c with equalisation).</param>
 /// <param name="OutputScale">SV, m numbers: sign · Wscale.</param>
-/// <param name="Statistics">Errors and seconds.</param>
+/// <param name="Statistics">Errors and seconds; null for weights read back from a checkpoint, which does not hold them.</param>
 public sealed record QuantizedWeights(
     string Name, int Rows, int Columns, TrellisCodebook Codebook, TrellisLayout Layout,
-    ushort[] Codes, float[] InputScale, float[] OutputScale, RoundingStatistics Statistics)
+    ushort[] Codes, float[] InputScale, float[] OutputScale, RoundingStatistics? Statistics)
 {
     /// <summary>Writes the dense matrix that the codes stand for.</summary>
     /// <param name="backend">Decodes and rotates back.</param>
