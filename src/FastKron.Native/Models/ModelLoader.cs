@@ -21,7 +21,7 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
             var blocks = new DecoderBlock[_config.Layers];
             for (int layer = 0; layer < blocks.Length; layer++)
             {
-                ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer))];
+                ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer, workspace))];
                 blocks[layer] = new DecoderBlock(backend, _config, layer, linears, Norms(layer), rotary, workspace);
             }
             Tensor finalNorm = Norm("model.norm.weight", _config.HiddenSize);
@@ -36,10 +36,12 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
         }
     }
 
-    private DenseLinear Linear(BlockLinear linear, int layer)
+    private ILinear Linear(BlockLinear linear, int layer, Workspace workspace)
     {
         string path = linear.ModulePath(layer);
         (int outputs, int inputs) = linear.Shape(_config);
+        if (QuantizedCheckpoint.Holds(folder, path))
+            return Keep(new QuantizedLinear(backend, QuantizedCheckpoint.Read(folder, path, outputs, inputs), workspace));
         return Keep(new DenseLinear(backend, path, Matrix(path + ".weight", outputs, inputs)));
     }
 
