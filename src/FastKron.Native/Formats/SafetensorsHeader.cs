@@ -59,7 +59,7 @@ internal sealed class SafetensorsHeader
         if (length > MaxBytes || length < 2)
             throw MalformedFile.At(path, 0, $"header length {length}", $"2 to {MaxBytes}", Cure);
         if ((long)length > fileBytes - LengthBytes)
-            throw Incomplete(path, fileBytes, LengthBytes + (long)length, "the header ends");
+            throw Incomplete(path, fileBytes, LengthBytes + length, "the header ends");
 
         var header = new SafetensorsHeader(path) { DataStart = LengthBytes + (long)length };
         header.ReadJson(start.Slice(LengthBytes, (int)length));
@@ -67,7 +67,7 @@ internal sealed class SafetensorsHeader
         return header;
     }
 
-    private static InvalidDataException Incomplete(string path, long found, long needed, string what) => MalformedFile.At(
+    private static InvalidDataException Incomplete(string path, long found, ulong needed, string what) => MalformedFile.At(
         path, found, $"the end of the file after {found} bytes", $"{needed} bytes, where {what}", "the download is incomplete: resume or repeat it");
 
     private InvalidDataException Bad(long jsonOffset, string found, string expected) =>
@@ -213,7 +213,7 @@ internal sealed class SafetensorsHeader
         }
         long dataBytes = fileBytes - DataStart;
         if (dataBytes < end)
-            throw Incomplete(_path, fileBytes, checked(DataStart + end), "the last tensor ends");
+            throw Incomplete(_path, fileBytes, (ulong)DataStart + (ulong)end, "the last tensor ends");
         if (dataBytes > end)
             throw MalformedFile.At(_path, DataStart + end, $"{dataBytes - end} more bytes", "the end of the file, where the last tensor ends", Cure);
         Tensors = _spans.ConvertAll(static span => span.Tensor);
