@@ -31,7 +31,7 @@ internal static unsafe class TileKernel<TShape, TSimd, TVector, T>
     /// <param name="bStride">Elements between rows of b.</param>
     /// <param name="tile">(rows, columns), overwritten.</param>
     /// <param name="tileStride">Elements between rows of tile.</param>
-    /// <param name="accumulate">Whether the sums start from the tile's values.</param>
+    /// <param name="accumulate">Whether the tile's values are added, after the sum: short chains of additions round less than a long one.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(nint depth, T* a, nint aStride, T* b, nint bStride, T* tile, nint tileStride, bool accumulate)
     {
@@ -43,20 +43,6 @@ internal static unsafe class TileKernel<TShape, TSimd, TVector, T>
         TVector s50 = default, s51 = default, s52 = default;
         TVector s60 = default, s61 = default, s62 = default;
         TVector s70 = default, s71 = default, s72 = default;
-        if (accumulate)
-        {
-            (s00, s01, s02) = (Load(tile, 0), Load(tile, 1), Load(tile, 2));
-            (s10, s11, s12) = (Load(tile + tileStride, 0), Load(tile + tileStride, 1), Load(tile + tileStride, 2));
-            (s20, s21, s22) = (Load(tile + 2 * tileStride, 0), Load(tile + 2 * tileStride, 1), Load(tile + 2 * tileStride, 2));
-            (s30, s31, s32) = (Load(tile + 3 * tileStride, 0), Load(tile + 3 * tileStride, 1), Load(tile + 3 * tileStride, 2));
-            if (TShape.Rows > 4)
-            {
-                (s40, s41, s42) = (Load(tile + 4 * tileStride, 0), Load(tile + 4 * tileStride, 1), Load(tile + 4 * tileStride, 2));
-                (s50, s51, s52) = (Load(tile + 5 * tileStride, 0), Load(tile + 5 * tileStride, 1), Load(tile + 5 * tileStride, 2));
-                (s60, s61, s62) = (Load(tile + 6 * tileStride, 0), Load(tile + 6 * tileStride, 1), Load(tile + 6 * tileStride, 2));
-                (s70, s71, s72) = (Load(tile + 7 * tileStride, 0), Load(tile + 7 * tileStride, 1), Load(tile + 7 * tileStride, 2));
-            }
-        }
         for (; depth > 0; depth--, a += aStride, b += bStride)
         {
             TVector b0 = Load(b, 0), b1 = Load(b, 1), b2 = Load(b, 2);
@@ -96,6 +82,20 @@ internal static unsafe class TileKernel<TShape, TSimd, TVector, T>
                 s72 = Add(2, x, b2, s72);
             }
         }
+        if (accumulate)
+        {
+            (s00, s01, s02) = (Plus(tile, 0, s00), Plus(tile, 1, s01), Plus(tile, 2, s02));
+            (s10, s11, s12) = (Plus(tile + tileStride, 0, s10), Plus(tile + tileStride, 1, s11), Plus(tile + tileStride, 2, s12));
+            (s20, s21, s22) = (Plus(tile + 2 * tileStride, 0, s20), Plus(tile + 2 * tileStride, 1, s21), Plus(tile + 2 * tileStride, 2, s22));
+            (s30, s31, s32) = (Plus(tile + 3 * tileStride, 0, s30), Plus(tile + 3 * tileStride, 1, s31), Plus(tile + 3 * tileStride, 2, s32));
+            if (TShape.Rows > 4)
+            {
+                (s40, s41, s42) = (Plus(tile + 4 * tileStride, 0, s40), Plus(tile + 4 * tileStride, 1, s41), Plus(tile + 4 * tileStride, 2, s42));
+                (s50, s51, s52) = (Plus(tile + 5 * tileStride, 0, s50), Plus(tile + 5 * tileStride, 1, s51), Plus(tile + 5 * tileStride, 2, s52));
+                (s60, s61, s62) = (Plus(tile + 6 * tileStride, 0, s60), Plus(tile + 6 * tileStride, 1, s61), Plus(tile + 6 * tileStride, 2, s62));
+                (s70, s71, s72) = (Plus(tile + 7 * tileStride, 0, s70), Plus(tile + 7 * tileStride, 1, s71), Plus(tile + 7 * tileStride, 2, s72));
+            }
+        }
         Store(tile, 0, s00);
         Store(tile, 1, s01);
         Store(tile, 2, s02);
@@ -130,6 +130,9 @@ internal static unsafe class TileKernel<TShape, TSimd, TVector, T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector Add(int vector, TVector a, TVector b, TVector sum) => vector < TShape.Vectors ? TSimd.MultiplyAdd(a, b, sum) : sum;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Plus(T* row, int vector, TVector sum) => vector < TShape.Vectors ? TSimd.Add(TSimd.Load(row + vector * TSimd.Lanes), sum) : sum;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(T* row, int vector, TVector value)
