@@ -9,7 +9,7 @@ internal static class GoldenModels
     private static readonly Lock UnpackLock = new();
 
     public static IReadOnlyList<string> Names { get; } =
-        ["tiny-llama", "tiny-qwen3", "stories260K_hf", "tiny_random_llama2", "tiny_llama3_mlxd", "tiny_qwen3_mlxd"];
+        ["tiny-llama", "tiny-qwen3", "stories260K_hf", "tiny_random_llama2", "tiny_llama3_mlxd", "tiny_qwen3_mlxd", "smollm2-135m"];
 
     /// <summary>The folder with config.json and weights; skips the test where it is absent.</summary>
     public static string Folder(string name) => name switch
