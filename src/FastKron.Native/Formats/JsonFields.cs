@@ -23,7 +23,12 @@ internal readonly struct JsonFields
     /// <exception cref="InvalidDataException">Missing, too large, not UTF-8, not JSON, a key twice, or not an object: path, place, found, expected.</exception>
     public static T Read<T>(string path, Func<JsonFields, T> read)
     {
-        byte[] json = ReadBytes(path);
+        return Parse(path, ReadBytes(path), read);
+    }
+
+    /// <summary>As <see cref="Read{T}"/>, from bytes of the file that are in memory already.</summary>
+    public static T Parse<T>(string path, ReadOnlyMemory<byte> json, Func<JsonFields, T> read)
+    {
         try
         {
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
@@ -157,6 +162,26 @@ internal readonly struct JsonFields
         if (Find(name) is not { } value)
             return null;
         return value.ValueKind == JsonValueKind.Object ? new JsonFields(_path, $"{_prefix}{name}.", value) : throw Bad(name, "an object");
+    }
+
+    /// <summary>Whether the field is an object.</summary>
+    public bool IsObject(string name) => Find(name) is { ValueKind: JsonValueKind.Object };
+
+    /// <summary>A list of objects; empty where absent.</summary>
+    public List<JsonFields> Objects(string name)
+    {
+        var objects = new List<JsonFields>();
+        if (Find(name) is not { } value)
+            return objects;
+        if (value.ValueKind != JsonValueKind.Array)
+            throw Bad(name, "a list of objects");
+        foreach (JsonElement item in value.EnumerateArray())
+        {
+            if (item.ValueKind != JsonValueKind.Object)
+                throw Bad(name, "a list of objects");
+            objects.Add(new JsonFields(_path, $"{_prefix}{name}[{objects.Count}].", item));
+        }
+        return objects;
     }
 
     /// <summary>All fields of an object of strings.</summary>

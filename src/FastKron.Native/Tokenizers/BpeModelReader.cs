@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using FastKron.Native.Formats;
 
 namespace FastKron.Native.Tokenizers;
 
@@ -8,13 +10,17 @@ internal sealed class BpeModelReader
     /// <summary>Largest token id accepted, so that a malformed file cannot ask for gigabytes.</summary>
     public const int MaximumId = (1 << 24) - 1;
 
-    private readonly TokenizerSource _source;
+    /// <summary>What this folder supports, for messages.</summary>
+    public const string Supported = "byte-level BPE (Llama-3, Qwen-2, Qwen-3, SmolLM2, GPT-2)";
+
+    private const string Cure = "correct the file or download it again";
+
+    private readonly string _path;
     private readonly HashSet<int> _unspellable = [];         // tokens outside the byte alphabet: added ones that the vocabulary lists too
     private char[] _characters = new char[256];
     private byte[] _bytes = new byte[1024];
-    private string? _unknownToken;
 
-    private BpeModelReader(TokenizerSource source) => _source = source;
+    private BpeModelReader(string path) => _path = path;
 
     /// <summary>The vocabulary.</summary>
     public TokenTable Tokens { get; } = new();
@@ -22,116 +28,71 @@ internal sealed class BpeModelReader
     /// <summary>The merge rules.</summary>
     public MergeTable Merges { get; private set; } = new(0);
 
-    /// <summary>Whether a piece that is a token is taken whole.</summary>
-    public bool IgnoreMerges { get; private set; }
-
-    /// <summary>Reads the object at which <paramref name="reader"/> stands, and leaves the reader at its end.</summary>
-    public static BpeModelReader Read(TokenizerSource source, ref Utf8JsonReader reader)
+    /// <summary>Refuses a model of another kind.</summary>
+    /// <exception cref="NotSupportedException">Path, option, found, supported.</exception>
+    public static void CheckOptions(JsonFields model)
     {
-        BpeModelReader model = new(source);
-        model.ReadModel(ref reader);
+        if (model.Text("type") is not (null or "BPE"))       // the first files of the format name no type
+            throw model.Unsupported("type", Supported);
+        if (model.Boolean("byte_fallback", absent: false))
+            throw model.Unsupported("byte_fallback", $"{Supported}, not SentencePiece-style BPE such as Llama-2's");
+        if (model.Double("dropout", 0, 1) is > 0)
+            throw model.Unsupported("dropout", "none");
+        foreach (string affix in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
+        {
+            if (model.Text(affix) is { Length: > 0 })
+                throw model.Unsupported(affix, $"none, as in {Supported}");
+        }
+    }
+
+    /// <summary>Reads both tables.</summary>
+    /// <exception cref="InvalidDataException">Path, byte, found, expected.</exception>
+    public static BpeModelReader Read(TokenizerJson json)
+    {
+        BpeModelReader model = new(json.Path);
+        model.ReadVocabulary(json.Bytes.AsSpan(json.Vocabulary), json.Vocabulary.Start.Value);
+        model.ReadMerges(json.Bytes.AsSpan(json.Merges), json.Merges.Start.Value);
         return model;
     }
 
-    private void ReadModel(ref Utf8JsonReader reader)
+    /// <summary>Whether each of the 256 bytes has a token.</summary>
+    public bool HasAllBytes() => Enumerable.Range(0, 256).All(value => Tokens.Find([(byte)value]) >= 0);
+
+    private void ReadVocabulary(ReadOnlySpan<byte> json, int offset)
     {
-        if (reader.TokenType != JsonTokenType.StartObject)
-            throw _source.Malformed($"'model' is no object but {reader.TokenType}");
-        Utf8JsonReader vocabulary = default, merges = default;
+        Utf8JsonReader reader = new(json);
+        if (json.IsEmpty || !reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            throw MalformedFile.In(_path, "model.vocab", json.IsEmpty ? "nothing" : $"{reader.TokenType}", "an object of ids", Cure);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            string name = reader.GetString()!;
-            reader.Read();
-            switch (name)
-            {
-                case "vocab":
-                    vocabulary = reader;
-                    reader.Skip();
-                    break;
-                case "merges":
-                    merges = reader;
-                    reader.Skip();
-                    break;
-                default:
-                    ReadOption(name, JsonElement.ParseValue(ref reader));
-                    break;
-            }
-        }
-        if (vocabulary.TokenType == JsonTokenType.None || merges.TokenType == JsonTokenType.None)
-            throw _source.Malformed($"'model' has no '{(vocabulary.TokenType == JsonTokenType.None ? "vocab" : "merges")}'");
-        ReadVocabulary(ref vocabulary);
-        ReadMerges(ref merges);
-        if (_unknownToken is not null && Enumerable.Range(0, 256).Any(value => Tokens.Find([(byte)value]) < 0))
-            throw _source.Unsupported($"model.unk_token '{_unknownToken}' together with bytes that have no token");
-    }
-
-    private void ReadOption(string name, JsonElement value)
-    {
-        switch (name)
-        {
-            case "type" when value.ValueKind != JsonValueKind.String || !value.ValueEquals("BPE"):
-                throw _source.Unsupported($"model.type {value.GetRawText()}");
-            case "byte_fallback" when value.ValueKind == JsonValueKind.True:
-                throw _source.Unsupported("model.byte_fallback (SentencePiece-style BPE, such as Llama-2's)");
-            case "dropout" when value.ValueKind == JsonValueKind.Number && value.GetDouble() != 0:
-                throw _source.Unsupported($"model.dropout {value.GetRawText()}");
-            case "continuing_subword_prefix" or "end_of_word_suffix" when value.ValueKind == JsonValueKind.String && !value.ValueEquals(""):
-                throw _source.Unsupported($"model.{name} {value.GetRawText()}");
-            case "unk_token" when value.ValueKind == JsonValueKind.String:
-                _unknownToken = value.GetRawText().Trim('"');
-                break;
-            case "ignore_merges":
-                IgnoreMerges = value.ValueKind == JsonValueKind.True;
-                break;
-        }
-    }
-
-    private void ReadVocabulary(ref Utf8JsonReader reader)
-    {
-        if (reader.TokenType != JsonTokenType.StartObject)
-            throw _source.Malformed($"'model.vocab' is no object but {reader.TokenType}");
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            bool spellable = TryReadToken(ref reader, out int length);
+            bool spellable = TryReadToken(ref reader, offset, out int length);
             reader.Read();
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out int id) || id is < 0 or > MaximumId)
-                throw _source.Malformed($"byte {reader.TokenStartIndex}: expected a token id from 0 to {MaximumId} in 'model.vocab'");
+                throw Bad(reader.TokenStartIndex + offset, $"{reader.TokenType}", $"a token id from 0 to {MaximumId}");
             if (!Tokens.TryAdd(id, _bytes.AsSpan(0, length)))
-                throw _source.Malformed($"byte {reader.TokenStartIndex}: id {id} is given to two tokens in 'model.vocab'");
+                throw Bad(reader.TokenStartIndex + offset, $"id {id} again", "each id once");
             if (!spellable)
                 _unspellable.Add(id);
         }
         if (Tokens.Index(id => !_unspellable.Contains(id)) is { } twice)
-            throw _source.Malformed($"ids {twice.First} and {twice.Second} are the same token in 'model.vocab'");
+            throw MalformedFile.In(_path, "model.vocab", $"one token as ids {twice.First} and {twice.Second}", "each token once", Cure);
     }
 
-    private void ReadMerges(ref Utf8JsonReader reader)
+    private void ReadMerges(ReadOnlySpan<byte> json, int offset)
     {
-        if (reader.TokenType != JsonTokenType.StartArray)
-            throw _source.Malformed($"'model.merges' is no array but {reader.TokenType}");
+        Utf8JsonReader reader = new(json);
+        if (json.IsEmpty || !reader.Read() || reader.TokenType != JsonTokenType.StartArray)
+            throw MalformedFile.In(_path, "model.merges", json.IsEmpty ? "nothing" : $"{reader.TokenType}", "a list of pairs", Cure);
         List<(int Left, int Right, int Merged)> rules = new(Tokens.Count);
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            long position = reader.TokenStartIndex;
-            int left, length;
-            if (reader.TokenType == JsonTokenType.String)
-            {
-                left = ReadSpacedPair(ref reader, out length);
-            }
-            else
-            {
-                left = 0;
-                bool pair = reader.TokenType == JsonTokenType.StartArray && reader.Read() && TryReadToken(ref reader, out left);
-                int right = 0;
-                pair = pair && reader.Read() && TryReadToken(ref reader, out right, at: left) && reader.Read() && reader.TokenType == JsonTokenType.EndArray;
-                length = pair ? left + right : -1;
-            }
-            if (length < 0)
-                throw _source.Malformed($"byte {position}: rule {rules.Count} of 'model.merges' is no pair of byte-level tokens");
+            long position = reader.TokenStartIndex + offset;
+            if (!TryReadPair(ref reader, offset, out int left, out int length))
+                throw Bad(position, $"rule {rules.Count} of another form", "\"a b\" or [\"a\", \"b\"] of byte-level tokens");
             ReadOnlySpan<byte> merged = _bytes.AsSpan(0, length);
             (int Left, int Right, int Merged) rule = (Tokens.Find(merged[..left]), Tokens.Find(merged[left..]), Tokens.Find(merged));
             if (rule.Left < 0 || rule.Right < 0 || rule.Merged < 0)
-                throw _source.Malformed($"byte {position}: rule {rules.Count} of 'model.merges' has a token, or makes one, that 'model.vocab' lacks");
+                throw Bad(position, $"rule {rules.Count} with a part or a result that model.vocab lacks", "tokens of model.vocab");
             rules.Add(rule);
         }
         Merges = new MergeTable(rules.Count);
@@ -139,33 +100,44 @@ internal sealed class BpeModelReader
             Merges.Add(rules[rank].Left, rules[rank].Right, rank, rules[rank].Merged);
     }
 
-    // "left right" as one string: bytes of both in _bytes; the length of the left one, and of both or −1.
-    private int ReadSpacedPair(ref Utf8JsonReader reader, out int length)
+    private InvalidDataException Bad(long position, string found, string expected) => MalformedFile.At(_path, position, found, expected, Cure);
+
+    // The bytes of both parts of a rule, one behind the other in _bytes: the length of the left one, and of both.
+    private bool TryReadPair(ref Utf8JsonReader reader, int offset, out int left, out int length)
     {
-        ReadOnlySpan<char> pair = ReadCharacters(ref reader);
-        int space = pair.IndexOf(' ');
-        bool valid = space > 0 && ByteAlphabet.TryGetBytes(pair[..space], _bytes) && ByteAlphabet.TryGetBytes(pair[(space + 1)..], _bytes.AsSpan(space));
-        length = valid ? pair.Length - 1 : -1;
-        return space;
+        (left, length) = (0, 0);
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            ReadOnlySpan<char> pair = ReadCharacters(ref reader, offset);
+            left = pair.IndexOf(' ');
+            length = pair.Length - 1;
+            return left > 0 && ByteAlphabet.TryGetBytes(pair[..left], _bytes) && ByteAlphabet.TryGetBytes(pair[(left + 1)..], _bytes.AsSpan(left));
+        }
+        if (reader.TokenType != JsonTokenType.StartArray
+            || !reader.Read() || !TryReadToken(ref reader, offset, out left)
+            || !reader.Read() || !TryReadToken(ref reader, offset, out int right, at: left))
+            return false;
+        length = left + right;
+        return reader.Read() && reader.TokenType == JsonTokenType.EndArray;
     }
 
     // A token as bytes in _bytes from an offset on; false, with its UTF-8 bytes, if it is not spelled in the byte alphabet.
-    private bool TryReadToken(ref Utf8JsonReader reader, out int length, int at = 0)
+    private bool TryReadToken(ref Utf8JsonReader reader, int offset, out int length, int at = 0)
     {
         length = 0;
         if (reader.TokenType is not (JsonTokenType.String or JsonTokenType.PropertyName))
             return false;
-        ReadOnlySpan<char> token = ReadCharacters(ref reader);
+        ReadOnlySpan<char> token = ReadCharacters(ref reader, offset);
         if (_bytes.Length < at + 3 * token.Length)
             Array.Resize(ref _bytes, 2 * (at + 3 * token.Length));
         length = token.Length;
         if (ByteAlphabet.TryGetBytes(token, _bytes.AsSpan(at)))
             return true;
-        length = System.Text.Encoding.UTF8.GetBytes(token, _bytes.AsSpan(at));
+        length = Encoding.UTF8.GetBytes(token, _bytes.AsSpan(at));
         return false;
     }
 
-    private ReadOnlySpan<char> ReadCharacters(ref Utf8JsonReader reader)
+    private ReadOnlySpan<char> ReadCharacters(ref Utf8JsonReader reader, int offset)
     {
         int bound = reader.ValueSpan.Length;                 // a JSON string has at least one byte for a UTF-16 unit
         if (_characters.Length < bound)
@@ -176,9 +148,9 @@ internal sealed class BpeModelReader
         {
             return _characters.AsSpan(0, reader.CopyString(_characters));
         }
-        catch (InvalidOperationException error)              // a lone surrogate escape or invalid UTF-8
+        catch (InvalidOperationException)                    // half of a surrogate pair, or invalid UTF-8
         {
-            throw _source.Malformed($"byte {reader.TokenStartIndex}: no valid Unicode", error);
+            throw Bad(reader.TokenStartIndex + offset, "a string that is no Unicode text", "UTF-8");
         }
     }
 }

@@ -1,71 +1,60 @@
-using System.Text.Json;
 using System.Text.RegularExpressions;
+using FastKron.Native.Formats;
 
 namespace FastKron.Native.Tokenizers;
 
 /// <summary>Reads the <c>pre_tokenizer</c> of a tokenizer.json.</summary>
 internal static class PreTokenizerReader
 {
+    private const string Supported = "ByteLevel, after Split (Isolated) or Digits where wanted, in a Sequence";
+
     /// <summary>The steps in order. The last one in the file must be ByteLevel, which spells bytes as the vocabulary does.</summary>
-    public static PreTokenizerStage[] Read(TokenizerSource source, JsonElement? element)
+    public static PreTokenizerStage[] Read(JsonFields root)
     {
-        if (element is not { } root)
-            throw source.Unsupported("pre_tokenizer null");
         List<PreTokenizerStage> stages = [];
         bool byteLevel = false;
-        ReadInto(source, root, stages, ref byteLevel);
-        if (!byteLevel)
-            throw source.Unsupported("a pre_tokenizer without ByteLevel");
-        return [.. stages];
+        if (root.Object("pre_tokenizer") is { } first)
+            ReadInto(first, stages, ref byteLevel);
+        return byteLevel ? [.. stages] : throw root.Unsupported("pre_tokenizer", Supported);
     }
 
-    private static void ReadInto(TokenizerSource source, JsonElement element, List<PreTokenizerStage> stages, ref bool byteLevel)
+    private static void ReadInto(JsonFields fields, List<PreTokenizerStage> stages, ref bool byteLevel)
     {
-        string type = source.Type(element);
-        if (byteLevel && type != "Sequence")
-            throw source.Unsupported($"pre_tokenizer {type} after ByteLevel");
-        switch (type)
+        switch (fields.Text("type"))
         {
             case "Sequence":
-                foreach (JsonElement item in source.Items(element, "pretokenizers"))
-                    ReadInto(source, item, stages, ref byteLevel);
+                foreach (JsonFields item in fields.Objects("pretokenizers"))
+                    ReadInto(item, stages, ref byteLevel);
                 break;
-            case "ByteLevel":
+            case "ByteLevel" when !byteLevel:
                 byteLevel = true;
-                stages.Add(new PreTokenizerStage(source.Flag(element, "use_regex", absent: true) ? new Gpt2Scanner() : null,
-                    source.Flag(element, "add_prefix_space", absent: true)));
+                stages.Add(new PreTokenizerStage(fields.Boolean("use_regex", absent: true) ? new Gpt2Scanner() : null, fields.Boolean("add_prefix_space", absent: true)));
                 break;
-            case "Digits":
-                stages.Add(new PreTokenizerStage(new DigitsScanner(source.Flag(element, "individual_digits", absent: false)), PrefixSpace: false));
+            case "Digits" when !byteLevel:
+                stages.Add(new PreTokenizerStage(new DigitsScanner(fields.Boolean("individual_digits", absent: false)), PrefixSpace: false));
                 break;
-            case "Split":
-                stages.Add(new PreTokenizerStage(ReadSplit(source, element), PrefixSpace: false));
+            case "Split" when !byteLevel:
+                stages.Add(new PreTokenizerStage(ReadSplit(fields), PrefixSpace: false));
                 break;
             default:
-                throw source.Unsupported($"pre_tokenizer {type}");
+                throw fields.Unsupported("type", Supported);
         }
     }
 
-    private static IPieceScanner ReadSplit(TokenizerSource source, JsonElement element)
+    private static IPieceScanner ReadSplit(JsonFields split)
     {
-        string behavior = source.Text(element, "behavior");
-        if (behavior != "Isolated")                          // under Isolated, invert changes nothing
-            throw source.Unsupported($"pre_tokenizer Split with behavior {behavior}");
-        JsonElement pattern = source.Required(element, "pattern");
-        string expression = source.Optional(pattern, "Regex") is null ? Regex.Escape(source.Text(pattern, "String")) : source.Text(pattern, "Regex");
-        try
+        if (split.Text("behavior") != "Isolated")            // under Isolated, invert changes nothing
+            throw split.Unsupported("behavior", "Isolated");
+        JsonFields pattern = split.Object("pattern") ?? throw split.Bad("pattern", "an object with Regex or String");
+        string expression = pattern.Text("Regex") ?? Regex.Escape(pattern.Text("String") ?? throw split.Bad("pattern", "an object with Regex or String"));
+        return expression switch
         {
-            return expression switch
-            {
-                Cl100kScanner.ThreeDigits => new Cl100kScanner(digits: 3),
-                Cl100kScanner.OneDigit => new Cl100kScanner(digits: 1),
-                Gpt2Scanner.Pattern => new Gpt2Scanner(),
-                _ => new RegexScanner(expression),
-            };
-        }
-        catch (NotSupportedException error)
-        {
-            throw source.Unsupported($"pre_tokenizer Split: {error.Message}", error);
-        }
+            Cl100kScanner.ThreeDigits => new Cl100kScanner(digits: 3),
+            Cl100kScanner.OneDigit => new Cl100kScanner(digits: 1),
+            Gpt2Scanner.Pattern => new Gpt2Scanner(),
+            _ => RegexScanner.FindUnsupported(expression) is { } part
+                ? throw split.Unsupported("pattern", $"no '{part}' in it but {RegexScanner.Supported}")
+                : new RegexScanner(expression),
+        };
     }
 }

@@ -13,27 +13,15 @@ namespace FastKron.Native.Tokenizers;
 /// </remarks>
 internal sealed class RegexScanner : IPieceScanner
 {
-    private const string Supported =
-        @"supported are ASCII patterns of literals, ., [ ] without nested sets, \p{general category}, \s, \d, \r, \n, \t, |, ( ), (?: ), (?i: ), (?= ), (?! ), ?, *, +, {n,m} and their lazy forms";
+    /// <summary>What a pattern may consist of, for messages.</summary>
+    public const string Supported =
+        @"ASCII literals, ., [ ] without nested sets, \p{general category}, \s, \d, \r, \n, \t, |, ( ), (?: ), (?i: ), (?= ), (?! ), ?, *, +, {n,m} and the lazy forms";
 
     private static readonly char[] Representatives = BuildRepresentatives();      // (30) a unit of each general category
     private readonly Regex _regex;
 
-    /// <summary>Takes a pattern after checking that both libraries read it alike.</summary>
-    /// <exception cref="NotSupportedException">The pattern has a part outside the supported ones, which the message lists.</exception>
-    public RegexScanner(string pattern)
-    {
-        if (FindUnsupported(pattern) is { } part)
-            throw new NotSupportedException($"pattern '{pattern}' has '{part}'; {Supported}");
-        try
-        {
-            _regex = new Regex(pattern, RegexOptions.CultureInvariant);
-        }
-        catch (ArgumentException error)
-        {
-            throw new NotSupportedException($"pattern '{pattern}': {error.Message} {Supported}", error);
-        }
-    }
+    /// <summary>Takes a pattern in which <see cref="FindUnsupported"/> finds nothing.</summary>
+    public RegexScanner(string pattern) => _regex = new Regex(pattern, RegexOptions.CultureInvariant);
 
     /// <inheritdoc/>
     public void Split(ReadOnlySpan<char> text, List<int> ends)
@@ -79,8 +67,24 @@ internal sealed class RegexScanner : IPieceScanner
             ends.Add(text.Length);
     }
 
-    // The first part of a pattern that is unknown or means something else in Oniguruma (^ and $ are line ends there, && intersects sets, {,n} counts), or null.
-    private static string? FindUnsupported(string pattern)
+    /// <summary>The first part of a pattern that is unknown, or means something else in Oniguruma: ^ and $ are line ends there, &amp;&amp; intersects sets, {,n} counts.</summary>
+    /// <returns>Null if there is none.</returns>
+    public static string? FindUnsupported(string pattern)
+    {
+        if (FindUnsupportedPart(pattern) is { } part)
+            return part;
+        try
+        {
+            _ = new Regex(pattern, RegexOptions.CultureInvariant);
+            return null;
+        }
+        catch (RegexParseException error)
+        {
+            return pattern[error.Offset..];
+        }
+    }
+
+    private static string? FindUnsupportedPart(string pattern)
     {
         bool set = false;
         for (int i = 0; i < pattern.Length; i++)

@@ -1,22 +1,57 @@
 using System.IO.Compression;
-using System.Text.Json;
+using FastKron.Native.Formats;
 
 namespace FastKron.Native.Tokenizers;
 
 /// <summary>Reads tokenizer.json and tokenizer_config.json.</summary>
 internal static class TokenizerReader
 {
-    private const int MaximumBytes = 1 << 29;                // of tokenizer.json unpacked; the largest known ones have 40 MB
     private const string FileName = "tokenizer.json", ConfigName = "tokenizer_config.json";
+    private const int MaximumBytes = 1 << 29;                // of tokenizer.json unpacked; the largest known ones have 40 MB
 
     /// <inheritdoc cref="Tokenizer.Load"/>
     public static Tokenizer Read(string path, Action<string>? warn)
     {
-        TokenizerSource source = new(Locate(path));
-        TokenizerDefinition definition = WithTypedErrors(source, () => ReadDefinition(source, ReadBytes(source)));
-        TokenizerSource config = new(Path.Combine(Path.GetDirectoryName(source.Path)!, ConfigName));
-        (int? bos, int? eos) = File.Exists(config.Path) ? WithTypedErrors(config, () => ReadConfig(config, definition)) : (null, null);
+        TokenizerDefinition definition = ReadDefinition(Locate(path));
+        string config = Path.Combine(Path.GetDirectoryName(definition.Path)!, ConfigName);
+        (int? bos, int? eos) = File.Exists(config) ? ReadConfig(config, definition) : (null, null);
         return new Tokenizer(definition, bos, eos, warn);
+    }
+
+    /// <summary>Reads a tokenizer.json or tokenizer.json.gz.</summary>
+    public static TokenizerDefinition ReadDefinition(string file)
+    {
+        TokenizerJson json = TokenizerJson.Parse(file, ReadBytes(file));
+        return JsonFields.Parse(file, json.Remainder, root =>
+        {
+            JsonFields options = root.Object("model") ?? throw root.Bad("model", "an object");
+            BpeModelReader.CheckOptions(options);
+            if (root.Object("decoder") is not { } decoder)
+                throw root.Unsupported("decoder", "ByteLevel");
+            if (decoder.Text("type") != "ByteLevel")
+                throw decoder.Unsupported("type", "ByteLevel");
+            bool normalize = root.Object("normalizer") is { } normalizer && ReadNormalizer(normalizer);
+            PreTokenizerStage[] stages = PreTokenizerReader.Read(root);
+            List<int> prefix = [], suffix = [];
+            if (root.Object("post_processor") is { } processor)
+                ReadPostProcessor(processor, prefix, suffix);
+            List<AddedToken> added = ReadAdded(root);
+            BpeModelReader model = BpeModelReader.Read(json);
+            if (options.Contains("unk_token") && !model.HasAllBytes())
+                throw options.Unsupported("unk_token", "none where a byte has no token");
+            return new TokenizerDefinition
+            {
+                Path = file,
+                Tokens = model.Tokens,
+                Merges = model.Merges,
+                IgnoreMerges = options.Boolean("ignore_merges", absent: false),
+                Normalize = normalize,
+                Stages = stages,
+                Added = new AddedTokens(added, content => normalize ? NormalizationFormC.Apply(content) : content),
+                Prefix = [.. prefix],
+                Suffix = [.. suffix],
+            };
+        });
     }
 
     private static string Locate(string path)
@@ -29,175 +64,101 @@ internal static class TokenizerReader
         if (File.Exists(file + ".gz"))
             return file + ".gz";
         if (File.Exists(Path.Combine(path, "tokenizer.model")))
-            throw new TokenizerSource(path).Unsupported("only tokenizer.model (SentencePiece)");
-        throw new InvalidDataException($"{file}: not found, nor {FileName}.gz; a model folder needs one of them");
+            throw new NotSupportedException($"{path}: found only tokenizer.model (SentencePiece), supported is {BpeModelReader.Supported} in a {FileName}");
+        throw new InvalidDataException($"{file}: found neither this file nor {FileName}.gz, expected one of them; complete the model folder");
     }
 
-    private static T WithTypedErrors<T>(TokenizerSource source, Func<T> read)
+    private static byte[] ReadBytes(string file)
     {
-        try
-        {
-            return read();
-        }
-        catch (JsonException error)
-        {
-            throw source.Malformed($"no valid JSON: {error.Message}", error);
-        }
-    }
-
-    private static byte[] ReadBytes(TokenizerSource source)
-    {
-        using FileStream stream = File.OpenRead(source.Path);
-        using Stream content = source.Path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(stream, CompressionMode.Decompress) : stream;
+        using FileStream stream = File.OpenRead(file);
+        using Stream content = file.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(stream, CompressionMode.Decompress) : stream;
         using MemoryStream bytes = new();
         byte[] buffer = new byte[1 << 16];
-        while (ReadBlock(source, content, buffer) is > 0 and int read)
-        {
-            bytes.Write(buffer, 0, read);
-            if (bytes.Length > MaximumBytes)
-                throw source.Malformed($"more than {MaximumBytes} bytes; no tokenizer is that large");
-        }
-        return bytes.ToArray();
-    }
-
-    private static int ReadBlock(TokenizerSource source, Stream content, byte[] buffer)
-    {
         try
         {
-            return content.Read(buffer);
+            for (int read; (read = content.Read(buffer)) > 0 && bytes.Length <= MaximumBytes;)
+                bytes.Write(buffer, 0, read);
         }
         catch (InvalidDataException error)
         {
-            throw source.Malformed($"no valid gzip file: {error.Message}", error);
+            throw new InvalidDataException($"{file}: broken gzip stream: {error.Message} Download the file again", error);
         }
+        return bytes.Length <= MaximumBytes ? bytes.ToArray()
+            : throw MalformedFile.At(file, MaximumBytes, "more bytes", $"a tokenizer of at most {MaximumBytes} bytes", "download the file again");
     }
 
-    private static TokenizerDefinition ReadDefinition(TokenizerSource source, byte[] json)
+    private static List<AddedToken> ReadAdded(JsonFields root)
     {
-        Utf8JsonReader reader = new(json);
-        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
-            throw source.Malformed("expected a JSON object");
-        BpeModelReader? model = null;
-        Dictionary<string, JsonElement> parts = [];
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            string name = reader.GetString()!;
-            reader.Read();
-            if (name == "model")
-                model = BpeModelReader.Read(source, ref reader);
-            else
-                parts[name] = JsonElement.ParseValue(ref reader);
-        }
-        reader.Read();                                       // throws on anything after the object
-        if (model is null)
-            throw source.Malformed("'model' is missing");
-
-        JsonElement? Part(string name) => parts.TryGetValue(name, out JsonElement part) && part.ValueKind != JsonValueKind.Null ? part : null;
-        if (Part("decoder") is not { } decoder || source.Type(decoder) != "ByteLevel")
-            throw source.Unsupported($"decoder {(Part("decoder") is { } other ? source.Type(other) : "null")} (expected ByteLevel)");
-        bool normalize = ReadNormalizer(source, Part("normalizer"));
-        List<int> prefix = [], suffix = [];
-        ReadPostProcessor(source, Part("post_processor"), prefix, suffix);
-        return new TokenizerDefinition
-        {
-            Path = source.Path,
-            Tokens = model.Tokens,
-            Merges = model.Merges,
-            IgnoreMerges = model.IgnoreMerges,
-            Normalize = normalize,
-            Stages = PreTokenizerReader.Read(source, Part("pre_tokenizer")),
-            Added = new AddedTokens(ReadAdded(source, Part("added_tokens")), content => normalize ? NormalizationFormC.Apply(content) : content),
-            Prefix = [.. prefix],
-            Suffix = [.. suffix],
-        };
-    }
-
-    private static List<AddedToken> ReadAdded(TokenizerSource source, JsonElement? element)
-    {
-        if (element is not { } array)
-            return [];
-        if (array.ValueKind != JsonValueKind.Array)
-            throw source.Malformed("'added_tokens' is no array");
         List<AddedToken> tokens = [];
         HashSet<int> ids = [];
         HashSet<string> contents = new(StringComparer.Ordinal);
-        foreach (JsonElement item in array.EnumerateArray())
+        foreach (JsonFields item in root.Objects("added_tokens"))
         {
-            AddedToken token = new(source.Id(item, "id"), source.Text(item, "content"), source.Flag(item, "special", absent: false),
-                source.Flag(item, "single_word", absent: false), source.Flag(item, "lstrip", absent: false),
-                source.Flag(item, "rstrip", absent: false), source.Flag(item, "normalized", absent: true));
-            if (token.Content.Length == 0 || !ids.Add(token.Id) || !contents.Add(token.Content))
-                throw source.Malformed($"added token {token.Id} '{token.Content}' is empty or there twice");
+            AddedToken token = new(item.RequiredInt32("id", 0, BpeModelReader.MaximumId), item.Text("content") ?? "",
+                item.Boolean("special", absent: false), item.Boolean("single_word", absent: false), item.Boolean("lstrip", absent: false),
+                item.Boolean("rstrip", absent: false), item.Boolean("normalized", absent: true));
+            if (token.Content.Length == 0 || !contents.Add(token.Content))
+                throw item.Bad("content", "a text, and each only once");
+            if (!ids.Add(token.Id))
+                throw item.Bad("id", "each id only once");
             tokens.Add(token);
         }
         return tokens;
     }
 
     // Whether text is normalized to form C; every other normalizer is refused.
-    private static bool ReadNormalizer(TokenizerSource source, JsonElement? element)
+    private static bool ReadNormalizer(JsonFields normalizer)
     {
-        if (element is not { } normalizer)
-            return false;
-        string type = source.Type(normalizer);
-        if (type == "NFC")
-            return true;
-        if (type != "Sequence")
-            throw source.Unsupported($"normalizer {type}");
-        bool any = false;
-        foreach (JsonElement item in source.Items(normalizer, "normalizers"))
-            any |= ReadNormalizer(source, item);
+        string? type = normalizer.Text("type");
+        if (type is not ("NFC" or "Sequence"))
+            throw normalizer.Unsupported("type", "NFC, or a Sequence of it");
+        bool any = type == "NFC";
+        foreach (JsonFields item in normalizer.Objects("normalizers"))
+            any |= ReadNormalizer(item);
         return any;
     }
 
-    private static void ReadPostProcessor(TokenizerSource source, JsonElement? element, List<int> prefix, List<int> suffix)
+    private static void ReadPostProcessor(JsonFields processor, List<int> prefix, List<int> suffix)
     {
-        if (element is not { } processor)
-            return;
-        switch (source.Type(processor))
+        switch (processor.Text("type"))
         {
             case "ByteLevel":                                // moves offsets, not ids
                 break;
             case "Sequence":
-                foreach (JsonElement item in source.Items(processor, "processors"))
-                    ReadPostProcessor(source, item, prefix, suffix);
+                foreach (JsonFields item in processor.Objects("processors"))
+                    ReadPostProcessor(item, prefix, suffix);
                 break;
             case "TemplateProcessing" when prefix.Count + suffix.Count == 0:
-                ReadTemplate(source, processor, prefix, suffix);
+                ReadTemplate(processor, prefix, suffix);
                 break;
-            case string type:
-                throw source.Unsupported($"post_processor {type}{(type == "TemplateProcessing" ? " twice" : "")}");
+            default:
+                throw processor.Unsupported("type", "ByteLevel, one TemplateProcessing, or a Sequence of them");
         }
     }
 
-    private static void ReadTemplate(TokenizerSource source, JsonElement template, List<int> prefix, List<int> suffix)
+    private static void ReadTemplate(JsonFields template, List<int> prefix, List<int> suffix)
     {
         int texts = 0;
-        foreach (JsonElement item in source.Items(template, "single"))
+        foreach (JsonFields item in template.Objects("single"))
         {
-            if (source.Optional(item, "Sequence") is not null)
+            if (item.IsObject("Sequence"))
             {
                 texts++;
                 continue;
             }
-            string name = source.Text(source.Required(item, "SpecialToken"), "id");
-            JsonElement token = source.Required(source.Required(template, "special_tokens"), name);
-            foreach (JsonElement id in source.Items(token, "ids"))
-                (texts == 0 ? prefix : suffix).Add(source.Id(id));
+            string name = item.Object("SpecialToken")?.Text("id") ?? throw item.Bad("SpecialToken", "an object with the id of a token");
+            JsonFields token = template.Object("special_tokens")?.Object(name) ?? throw template.Bad("special_tokens", $"an object with '{name}'");
+            (texts == 0 ? prefix : suffix).AddRange(token.OneOrMoreInt32("ids", 0, BpeModelReader.MaximumId));
         }
         if (texts != 1)
-            throw source.Malformed($"post_processor TemplateProcessing: 'single' has the text {texts} times, expected once");
+            throw template.Bad("single", "a list with the text (Sequence) once");
     }
 
-    private static (int? Bos, int? Eos) ReadConfig(TokenizerSource source, TokenizerDefinition definition)
+    private static (int? Bos, int? Eos) ReadConfig(string file, TokenizerDefinition definition) => JsonFields.Read(file, root =>
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(source.Path));
-        int? Find(string name)
-        {
-            if (source.Optional(document.RootElement, name) is not { } value)
-                return null;
-            string content = value.ValueKind == JsonValueKind.Object ? source.Text(value, "content") : source.Text(document.RootElement, name);
-            return definition.Find(content) ?? throw source.Malformed($"{name} '{content}' is no token of {definition.Path}");
-        }
         return (Find("bos_token"), Find("eos_token"));
-    }
+
+        int? Find(string name) => (root.IsObject(name) ? root.Object(name)!.Value.Text("content") : root.Text(name)) is not { } content ? null
+            : definition.Find(content) ?? throw root.Bad(name, $"a token of {definition.Path}");
+    });
 }
