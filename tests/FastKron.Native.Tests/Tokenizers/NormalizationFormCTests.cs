@@ -60,10 +60,13 @@ public sealed class NormalizationFormCTests
     [Test]
     public void Apply_YoungerThanUnicode9_StaysInPlace() => Assert.That(NormalizationFormC.Apply("a\u1DF9\u0334"), Is.EqualTo("a\u1DF9\u0334"));     // U+1DF9 is of 10.0
 
-    [TestCase("\uD800e\u0301", "\uD800é")]
-    [TestCase("\uD800\u0301", "\uFFFD\u0301")]
-    [TestCase("e\u0301\uDC00", "é\uDC00")]
-    public void Apply_LoneSurrogate_DoesNotThrow(string text, string expected) => Assert.That(NormalizationFormC.Apply(text), Is.EqualTo(expected));
+    [Test]
+    public void Apply_LoneSurrogate_DoesNotThrow()
+    {
+        Assert.That(NormalizationFormC.Apply("\uD800e\u0301"), Is.EqualTo("\uD800é"));
+        Assert.That(NormalizationFormC.Apply("\uD800\u0301"), Is.EqualTo("\uFFFD\u0301"));
+        Assert.That(NormalizationFormC.Apply("e\u0301\uDC00"), Is.EqualTo("é\uDC00"));
+    }
 
     [Test]
     public void Apply_MegabyteOfMarks_TakesNoQuadraticTime()

@@ -21,7 +21,7 @@ public sealed class TokenizerTests
         Assert.That(tokenizer.IsSpecial(size - 1), Is.False);
     }
 
-    [TestCase("tokenizers/llama3", 128_256, 128_000, 128_001)]
+    [TestCase("tokenizers/llama3", 128_256, 128_000, 128_009)]
     [TestCase("tokenizers/qwen3", 151_669, null, 151_645)]
     [TestCase("models/smollm2-135m", 49_152, 1, 2)]
     public void Load_OfficialFiles_KnowsTheirSpecialTokens(string folder, int size, int? bos, int? eos)
@@ -56,14 +56,16 @@ public sealed class TokenizerTests
             tokenizer.Decode(tokenizer.Encode(text, addSpecialTokens: false)) == NormalizationFormC.Apply(text)));
     }
 
-    [TestCase("a\uD800b", "a\uFFFDb")]
-    [TestCase("\uDC00", "\uFFFD")]
-    [TestCase("x\uD83D", "x\uFFFD")]
-    public void Encode_LoneSurrogate_IsTheReplacementCharacter(string text, string same)
+    [Test]
+    public void Encode_LoneSurrogate_IsTheReplacementCharacter()
     {
-        int[] ids = Tiny.Encode(text);
-        Assert.That(ids, Is.EqualTo(Tiny.Encode(same)));
-        Assert.That(Tiny.Decode(ids), Is.EqualTo(same));
+        foreach (string text in new[] { "a\uD800b", "\uDC00", "x\uD83D", "\uDC00\uD800 y" })
+        {
+            string same = text.Replace('\uD800', '\uFFFD').Replace('\uDC00', '\uFFFD').Replace('\uD83D', '\uFFFD');
+            int[] ids = Tiny.Encode(text);
+            Assert.That(ids, Is.EqualTo(Tiny.Encode(same)));
+            Assert.That(Tiny.Decode(ids), Is.EqualTo(same));
+        }
     }
 
     [Test]
@@ -89,7 +91,7 @@ public sealed class TokenizerTests
     {
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(1000), Prop.ForAll(ValidTexts(), text =>
         {
-            TokenStreamDecoder stream = Tiny.CreateStreamDecoder();
+            TokenStreamDecoder stream = Tiny.CreateStreamDecoder(skipSpecialTokens: false);
             StringBuilder all = new();
             foreach (int id in Tiny.Encode(text, addSpecialTokens: false))
                 all.Append(stream.Append(id));
