@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using FastKron.Native.Quantization;
-using Spectre.Console;
 
 namespace FastKron.Native.Cli;
 

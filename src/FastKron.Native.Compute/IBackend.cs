@@ -14,6 +14,9 @@ public interface IBackend : IDisposable
     /// <summary>What runs the operations, for people: processor or device, threads, instruction set.</summary>
     string Name { get; }
 
+    /// <summary>Kind of device, without its number of threads: equal kinds give equal bytes.</summary>
+    string Kind { get; }
+
     /// <summary>Type in which activations and dense weights are held: F32 on the CPU, BF16 on a GPU.</summary>
     DType ActivationType { get; }
 

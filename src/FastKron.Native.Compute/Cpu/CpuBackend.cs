@@ -27,6 +27,9 @@ public sealed partial class CpuBackend : IBackend
     public string Name => $"cpu, {Threads} threads, {InstructionSet}";
 
     /// <inheritdoc/>
+    public string Kind => $"cpu {InstructionSet}";
+
+    /// <inheritdoc/>
     public DType ActivationType => DType.F32;
 
     private static string InstructionSet =>

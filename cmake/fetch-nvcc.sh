@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Puts a compile-only nvcc 12.4 into PREFIX (default artifacts/nvcc) without root, from the package sources this Debian machine already uses.
+# Needs apt-get, dpkg-deb and g++ 12. About 1 GB is downloaded and 0.6 GB kept.
+set -euo pipefail
+prefix=$(realpath -m "${1:-$(dirname "$0")/../artifacts/nvcc}")
+[ -x "$prefix/bin/nvcc" ] && { echo "$prefix/bin/nvcc"; exit 0; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/{lists/partial,cache/archives/partial,debs,root}
+
+# The machine's own mirror, suite trixie (the first that packages CUDA 12.4).
+mirror=$( (cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }'
+           cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '$1 == "URIs:" { print $2; exit }') | head -n 1)
+[ -n "$mirror" ] || { echo "fetch-nvcc: no package source in /etc/apt; install nvcc 12.4 or newer yourself and put it on PATH" >&2; exit 1; }
+signed=$(ls /usr/share/keyrings/debian-archive-keyring.gpg 2>/dev/null | head -n 1)
+echo "deb ${signed:+[signed-by=$signed] }$mirror trixie main contrib non-free" > "$work/sources.list"
+options=(-o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none)
+apt-get "${options[@]}" -qq update
+(cd "$work/debs" && apt-get "${options[@]}" -qq download nvidia-cuda-toolkit libnvvm4 nvidia-cuda-dev libcu++-dev libcub-dev)
+for deb in "$work"/debs/*.deb; do
+    case "$deb" in
+        */nvidia-cuda-dev_*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" ./usr/include ;;
+        *) dpkg-deb -x "$deb" "$work/root" ;;
+    esac
+done
+
+rm -rf "$prefix"
+mkdir -p "$prefix/bin" "$prefix/lib"
+cp -a "$work/root/usr/include" "$prefix/include"
+find "$work/root/usr" -name 'libnvvm.so*' -exec cp -a {} "$prefix/lib/" \;
+find "$work/root/usr" -name 'libdevice*.bc' -exec cp {} "$prefix/lib/" \;
+# The tools lie in several folders (bin, lib/cuda, lib/nvidia-cuda-toolkit/bin); the last copy of a name is the program, not Debian's wrapper.
+for tool in nvcc ptxas cicc cudafe++ fatbinary nvlink cuobjdump nvdisasm; do
+    path=$(find "$work/root/usr" -type f -name "$tool" -size +100k | head -n 1)
+    [ -n "$path" ] || { echo "fetch-nvcc: no $tool in the packages" >&2; exit 1; }
+    cp "$path" "$prefix/bin/$tool"
+done
+cat > "$prefix/bin/nvcc.profile" <<PROFILE
+TOP              = $prefix
+NVVMIR_LIBRARY_DIR = $prefix/lib
+LD_LIBRARY_PATH += $prefix/lib
+PATH            += $prefix/bin:
+INCLUDES        += "-I$prefix/include" \$(_SPACE_)
+LIBRARIES       =+ \$(_SPACE_) "-L$prefix/lib"
+CUDAFE_FLAGS    +=
+PTXAS_FLAGS     +=
+PROFILE
+"$prefix/bin/nvcc" --version > /dev/null
+echo "$prefix/bin/nvcc"

@@ -1,0 +1,42 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Cuda;
+
+namespace FastKron.Native.Cli;
+
+/// <summary><c>fastkron doctor</c>: what this machine has, and whether the arithmetic is right on it.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create()
+    {
+        var command = new Command("doctor", "Tell what this machine has: processor, memory, driver, libraries; and run a self-test.");
+        command.SetAction(_ => Run());
+        return command;
+    }
+
+    private static int Run()
+    {
+        using var backend = new CpuBackend();
+        Line("engine", Engine.Version);
+        Line("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.FrameworkDescription}, {RuntimeInformation.ProcessArchitecture}");
+        Line("backend", backend.Name);
+        Line("memory", string.Create(CultureInfo.InvariantCulture, $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:F1} GB usable"));
+        Line("cuda driver", CudaContext.IsAvailable ? $"CUDA {CudaContext.GetDriverVersion()}" : CudaContext.UnavailableReason!);
+        foreach (CudaLibrary library in CudaLibraries.Names.Skip(1).Select(CudaLibraries.Find))
+            Line(library.Name, library.Path ?? $"not found: tried {string.Join(", ", library.Tried)}");
+        for (int device = 0; CudaContext.IsAvailable && device < CudaContext.GetDeviceCount(); device++)
+        {
+            (long memory, int multiprocessors) = CudaContext.GetDeviceInfo(device);
+            Line($"cuda:{device}", string.Create(CultureInfo.InvariantCulture,
+                $"{CudaContext.GetDeviceName(device)}, compute capability {CudaContext.GetDeviceComputeCapability(device)}, {memory / 1e9:F1} GB, {multiprocessors} multiprocessors; not used yet: this version computes on the CPU"));
+        }
+        double error = SelfTest.Run(backend);
+        bool passed = error <= SelfTest.Tolerance;
+        Line("self-test", string.Create(CultureInfo.InvariantCulture, $"{(passed ? "passed" : "FAILED")}: encode, decode, rotate, multiply; relative error {error:G2}, accepted {SelfTest.Tolerance:G2}"));
+        return passed ? 0 : 1;
+    }
+
+    private static void Line(string name, string value) => Console.WriteLine($"{name,-12} {value}");
+}

@@ -1,0 +1,27 @@
+using System.Globalization;
+using FastKron.Native.Quantization;
+using FastKron.Native.Reports;
+using Spectre.Console;
+
+namespace FastKron.Native.Cli;
+
+/// <summary>Prints the plan of a run.</summary>
+internal static class PlanTable
+{
+    public static void Write(QuantizationPlan plan)
+    {
+        Table table = Output.Table("plan (estimates)", "");
+        table.Row("weights to quantize", Number($"{plan.Linears.Quantized.Sum(l => l.Weights) / 1e6:F2} M in {plan.Linears.Quantized.Count} matrices"));
+        if (plan.Linears.Skipped.Count > 0)
+            table.Row("left dense", Number($"{plan.Linears.Skipped.Count} matrices: {string.Join(", ", plan.Linears.Skipped.Select(l => l.Kind).Distinct())}"));
+        foreach ((string what, long bytes) in plan.Memory)
+            table.Row($"memory, {what}", Number($"{bytes / 1e9:F3} GB"));
+        table.Row("disk", Number($"{plan.DiskBytes / 1e9:F3} GB of {plan.DiskFree / 1e9:F1} GB free"));
+        foreach (StageReport stage in plan.Stages)
+            table.Row($"time, {stage.Name}", Number($"{stage.Seconds:F0} s"));
+        table.Row("time, total", Number($"{plan.Stages.Sum(s => s.Seconds):F0} s"));
+        Output.Write(table);
+    }
+
+    private static string Number(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,93 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Evaluation;
+using FastKron.Native.Quantization;
+using FastKron.Native.Reports;
+using Spectre.Console;
+
+namespace FastKron.Native.Cli;
+
+/// <summary><c>fastkron quantize</c>: from a Hugging Face folder to a measured 2-, 3- or 4-bit model.</summary>
+internal static class QuantizeCommand
+{
+    public static Command Create()
+    {
+        var job = new JobOptions();
+        var bits = new Option<int>("--bits") { Description = "bits per weight: 2, 3 or 4", Required = true };
+        bits.AcceptOnlyFromAmong("2", "3", "4");
+        var output = new Option<string>("--output") { Description = "folder to make; must not exist", Required = true };
+        var format = new Option<string>("--format") { Description = "qtip (trellis codes) or dense (decoded weights, a standard bf16 model)", DefaultValueFactory = _ => "qtip" };
+        format.AcceptOnlyFromAmong("qtip", "dense");
+        var skip = new Option<string>("--skip") { Description = "linears left dense, by kind or matrix: gate,up or 0_q,3_down", DefaultValueFactory = _ => "" };
+        var factorsFrom = new Option<string?>("--factors-from") { Description = "use the factor files of this folder (made by fastkron factors)" };
+        var dryRun = new Option<bool>("--dry-run") { Description = "print the plan and stop" };
+        var evaluate = new Option<string?>("--evaluate") { Description = "afterwards measure original and result on this text: FILE, FILE:rows or self:TOKENS", HelpName = "TEXT" };
+        var block = new Option<int?>("--block") { Description = "tokens of an evaluation block" };
+        var maxBlocks = new Option<int?>("--max-blocks") { Description = "use only the first so many evaluation blocks" };
+        var prompt = new Option<string?>("--prompt") { Description = "with --evaluate: a text that both models continue greedily" };
+        var json = new Option<bool>("--json") { Description = "print the report as JSON" };
+        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, format, skip, factorsFrom, dryRun, evaluate, block, maxBlocks, prompt, json };
+        job.AddTo(command);
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            using CpuBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
+            QuantizationOptions options = job.Read(parsed, parsed.GetRequiredValue(output)) with
+            {
+                Bits = parsed.GetRequiredValue(bits),
+                Format = parsed.GetValue(format) == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
+                Skip = JobOptions.Split(parsed.GetValue(skip)),
+                FactorsFrom = parsed.GetValue(factorsFrom),
+            };
+            bool quiet = parsed.GetValue(json);
+            QuantizationPlan plan = QuantizationPlan.Make(options, backend);
+            if (!quiet)
+                PlanTable.Write(plan);
+            if (parsed.GetValue(dryRun))
+                return 0;
+            var progress = new ProgressDisplay(quiet);
+            EvaluationOptions? evaluation = parsed.GetValue(evaluate) is { } text
+                ? new EvaluationOptions
+                {
+                    Model = options.Output,
+                    Original = options.Model,
+                    Text = text,
+                    BlockLength = parsed.GetValue(block),
+                    MaxBlocks = parsed.GetValue(maxBlocks),
+                    Prompt = parsed.GetValue(prompt),
+                }
+                : null;
+            QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, FreshProcess.DigestAsync, evaluation, progress, cancellationToken).ConfigureAwait(false);
+            progress.Finish();
+            if (quiet)
+                Console.WriteLine(JsonSerializer.Serialize(report, ReportJson.Default.QuantizationReport));
+            else
+                Write(report);
+            return 0;
+        });
+        return command;
+    }
+
+    private static void Write(QuantizationReport report)
+    {
+        Table table = Output.Table("", "original", "quantized");
+        table.Row("code bits per weight", "", Number($"{report.Size.CodeBits:G4}"));
+        table.Row("stored bits per weight, quantized linears", "", Number($"{report.Size.StoredBits:F3}"));
+        table.Row("safetensors, MB", Number($"{report.Size.OriginalBytes / 1e6:F2}"), Number($"{report.Size.OutputBytes / 1e6:F2}"));
+        if (report.Evaluation is { } evaluation)
+            EvaluationTable.AddRows(table, evaluation);
+        foreach (StageReport stage in report.Stages)
+            table.Row($"seconds, {stage.Name}", "", Number($"{stage.Seconds:F1}"));
+        table.Row("seconds, total", "", Number($"{report.Stages.Sum(s => s.Seconds):F1}"));
+        Output.Write(table);
+        if (report.Evaluation is not null)
+            EvaluationTable.WriteTexts(report.Evaluation);
+        foreach (LinearReport linear in report.Linears.Where(l => l.Rounding.Fallback is not null))
+            Console.Error.WriteLine($"warning: {linear.Name}: rounded by {linear.Rounding.Method}: {linear.Rounding.Fallback}");
+        Console.WriteLine($"model:     {report.Output}");
+        Console.WriteLine($"report:    {Path.Combine(report.Output, "report.html")}");
+    }
+
+    private static string Number(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Globalization;
+using FastKron.Native.Calibration;
+using FastKron.Native.Models;
+using FastKron.Native.Tokenizers;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>Makes the calibration sequences of a run, from files or from the model itself, and keeps their ids as an artefact.</summary>
+internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory run, IProgress<QuantizationProgress>? progress)
+{
+    /// <summary>Spelling of text that the model writes itself: <c>self:</c> or <c>self:TOKENS</c>.</summary>
+    public const string SelfPrefix = "self:";
+
+    private const string Artefact = "calibration.ids";
+
+    /// <summary>Whether the text comes from the model itself.</summary>
+    public static bool IsSelf(IReadOnlyList<string> calibration) => calibration is [var only] && only.StartsWith(SelfPrefix, StringComparison.Ordinal);
+
+    /// <summary>The sequences: loaded if they were made before, made otherwise.</summary>
+    public CalibrationSet Run(DecoderModel model, CancellationToken cancellationToken)
+    {
+        string path = run.ArtefactPath(Artefact);
+        if (run.IsFinished(Artefact))
+            return CalibrationSet.Load(path);
+        int context = Math.Min(options.Context ?? 2048, model.Config.MaxPositions);
+        CalibrationSet calibration = IsSelf(options.Calibration) ? Sample(model, context, cancellationToken) : Pack(model, context);
+        calibration.Save(path);
+        run.Finish(Artefact);
+        return calibration;
+    }
+
+    /// <summary>What was used, if the sequences exist.</summary>
+    public CalibrationSet? Existing => run.IsFinished(Artefact) ? CalibrationSet.Load(run.ArtefactPath(Artefact)) : null;
+
+    private CalibrationSet Sample(DecoderModel model, int context, CancellationToken cancellationToken)
+    {
+        string argument = options.Calibration[0];
+        int tokens = options.Tokens;
+        if (argument.Length > SelfPrefix.Length && (!int.TryParse(argument.AsSpan(SelfPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out tokens) || tokens < options.Fisher!.Gradients))
+            throw new ArgumentException($"--calibration {argument}: expected self: or self:TOKENS with at least one token for each of {options.Fisher!.Gradients} gradients");
+        long start = Stopwatch.GetTimestamp();
+        var report = progress is null ? null : new Relay(written =>
+            progress.Report(new QuantizationProgress("calibration", (double)written / tokens, -1, model.Config.Layers, null, null, Stopwatch.GetElapsedTime(start))));
+        (IReadOnlyList<int[]> sequences, int documents) = SelfCalibration.Sample(model, tokens, context, options.Seed, report, cancellationToken);
+        return CalibrationSet.Create(sequences, string.Create(CultureInfo.InvariantCulture, $"{SelfPrefix}{tokens}"), documents);
+    }
+
+    private CalibrationSet Pack(DecoderModel model, int context)
+    {
+        Tokenizer tokenizer = Tokenizer.Load(options.Model);
+        if (tokenizer.VocabularySize > model.Config.VocabularySize)
+            throw new InvalidDataException($"{tokenizer.Path}: has ids up to {tokenizer.VocabularySize - 1}, the model {model.Config.VocabularySize} rows of embedding; tokenizer and model do not belong together");
+        return CalibrationPacker.Pack(tokenizer, CalibrationText.ReadDocuments(options.Calibration), string.Join(", ", options.Calibration.Select(Path.GetFileName)), context, options.Tokens, options.Seed);
+    }
+
+    private sealed class Relay(Action<long> report) : IProgress<long>
+    {
+        public void Report(long value) => report(value);
+    }
+}

@@ -1,0 +1,28 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Formats;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>The first half of the pipeline alone: calibration text and factors, resumable as a whole run is.</summary>
+public static class FactorRun
+{
+    /// <summary>Makes the factors of every selected linear; the output folder appears when all are there.</summary>
+    /// <param name="options">Bits and format are not used.</param>
+    /// <param name="backend">Where to do it.</param>
+    /// <param name="progress">Where the run stands.</param>
+    /// <param name="cancellationToken">A cancelled run can be resumed.</param>
+    /// <exception cref="ArgumentException">Options that make no factors.</exception>
+    public static void Execute(QuantizationOptions options, IBackend backend, IProgress<QuantizationProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        if (options.Fisher is null || options.FactorsFrom is not null)
+            throw new ArgumentException("--factors none makes no factors; give fastkron or activation");
+        using ModelFolder folder = ModelFolder.Open(options.Model);
+        QuantizationPlan.RequireAbsent(options.Output);
+        LinearSelection selection = LinearSelection.Choose(folder.Config, options.Skip);
+        using RunDirectory run = RunDirectory.Open(options.Output + ".run", JobFingerprint.Compute(options, backend));
+        var stage = new FactorStage(options, folder, selection, run, progress);
+        stage.Run(backend, cancellationToken);
+        Directory.Move(run.ArtefactPath("factors"), options.Output);
+        run.Delete();
+    }
+}

@@ -1,0 +1,60 @@
+using System.Diagnostics;
+using FastKron.Native.Calibration;
+using FastKron.Native.Compute;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Models;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>Gives every selected linear its factors: from files made earlier, or fitted to the model's gradients; one artefact per linear.</summary>
+internal sealed class FactorStage(QuantizationOptions options, ModelFolder folder, LinearSelection selection, RunDirectory run, IProgress<QuantizationProgress>? progress)
+{
+    private readonly CalibrationStage _calibration = new(options, run, progress);
+
+    /// <summary>Makes what is not made yet.</summary>
+    public void Run(IBackend backend, CancellationToken cancellationToken)
+    {
+        if (options.Fisher is not { } fisher || options.FactorsFrom is not null || selection.Quantized.All(l => run.IsFinished(Artefact(l))))
+            return;
+        using DecoderModel model = DecoderModel.Load(folder, backend);
+        long start = Stopwatch.GetTimestamp();
+        CalibrationSet calibration = _calibration.Run(model, cancellationToken);
+        CalibrationSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        HashSet<string> wanted = [.. selection.Quantized.Where(l => !run.IsFinished(Artefact(l))).Select(l => l.Name)];
+        new FisherCollector(model, fisher).Collect(calibration.Split(fisher.Gradients), wanted.Contains, Save, new Relay(progress), cancellationToken);
+    }
+
+    /// <summary>The calibration text that was used; null where factors needed none.</summary>
+    public CalibrationSet? Calibration => _calibration.Existing;
+
+    /// <summary>Seconds that <see cref="Run"/> spent on the text.</summary>
+    public double CalibrationSeconds { get; private set; }
+
+    /// <summary>The factors of a linear; null where every weight counts the same.</summary>
+    /// <exception cref="InvalidDataException">The file is missing, damaged, or of another linear or shape.</exception>
+    public KroneckerFactors? Load(LinearShape linear)
+    {
+        string? path = options.FactorsFrom is { } made ? Path.Combine(made, FactorFile.NameOf(linear.Name)) : options.Fisher is null ? null : run.ArtefactPath(Artefact(linear));
+        return path is null ? null : FactorFile.Read(path, linear.Name, linear.Rows, linear.Columns);
+    }
+
+    private void Save(KroneckerFactors factors)
+    {
+        using (factors)
+        {
+            string artefact = Artefact(factors.Name);
+            FactorFile.Write(run.ArtefactPath(artefact), factors);
+            run.Finish(artefact);
+        }
+    }
+
+    private static string Artefact(LinearShape linear) => Artefact(linear.Name);
+
+    private static string Artefact(string module) => $"factors/{FactorFile.NameOf(module)}";
+
+    private sealed class Relay(IProgress<QuantizationProgress>? target) : IProgress<FisherProgress>
+    {
+        public void Report(FisherProgress value) => target?.Report(new QuantizationProgress("factors", value.Fraction, value.Layer, value.Layers, value.Module, null, value.Elapsed));
+    }
+}

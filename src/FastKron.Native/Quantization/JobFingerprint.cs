@@ -1,0 +1,84 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using FastKron.Native.Calibration;
+using FastKron.Native.Compute;
+using FastKron.Native.Fisher;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>Everything that can change the bytes of a run's output, by name: model, data, engine build, kind of device, options. Not threads or display.</summary>
+public static class JobFingerprint
+{
+    /// <summary>Reads every weight and calibration file once to hash it.</summary>
+    /// <param name="options">Options of the run.</param>
+    /// <param name="backend">Where it runs.</param>
+    public static SortedDictionary<string, string> Compute(QuantizationOptions options, IBackend backend)
+    {
+        var job = new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["engine"] = Engine.Version,
+            ["engine build"] = Engine.Build,
+            ["device"] = backend.Kind,
+            ["model"] = HashFolder(options.Model),
+            ["bits"] = Number(options.Bits),
+            ["format"] = options.Format.ToString().ToLowerInvariant(),
+            ["skip"] = string.Join(',', options.Skip),
+            ["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture),
+            ["factors"] = options.Fisher?.Source.ToText() ?? "none",
+        };
+        if (options.FactorsFrom is { } folder)
+            job["factors from"] = HashFolder(folder);
+        else if (options.Fisher is { } fisher)
+        {
+            job["calibration"] = string.Join("; ", options.Calibration.Select(DescribeText));
+            job["tokens"] = Number(options.Tokens);
+            job["context"] = options.Context is { } context ? Number(context) : "default";
+            AddFisher(job, fisher);
+        }
+        return job;
+    }
+
+    private static void AddFisher(SortedDictionary<string, string> job, FisherOptions fisher)
+    {
+        job["gradients"] = Number(fisher.Gradients);
+        job["labels"] = fisher.Labels.ToText();
+        if (fisher.Source != FactorSource.FastKron)
+            return;
+        job["centering"] = fisher.Centering.ToString().ToLowerInvariant();
+        SolverOptions solver = fisher.Solver;
+        job["solver"] = solver.Kind.ToText();
+        job["iterations"] = Number(solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
+        job["tolerance"] = Number(solver.Kind switch { SolverKind.Likelihood => solver.Epsilon, SolverKind.Power => solver.PowerTolerance, _ => solver.LanczosTolerance });
+    }
+
+    // A text is named by its content; sampling from the model itself is named by what was asked.
+    private static string DescribeText(string argument)
+    {
+        if (argument.StartsWith(CalibrationStage.SelfPrefix, StringComparison.Ordinal))
+            return argument;
+        CalibrationFile file = CalibrationFile.Parse(argument);
+        return $"{file.Split} {file.Marker} sha256 {HashFile(file.Path)}";
+    }
+
+    // Files that a run reads: configuration, tokenizer, weights or factors.
+    private static string HashFolder(string path)
+    {
+        using var all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string file in Directory.EnumerateFiles(path).Order(StringComparer.Ordinal))
+        {
+            string extension = Path.GetExtension(file);
+            if (extension is ".json" or ".safetensors" or ".model" or ".jinja" or ".txt")
+                all.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {HashFile(file)}\n"));
+        }
+        return Convert.ToHexStringLower(all.GetHashAndReset());
+    }
+
+    private static string HashFile(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(file));
+    }
+
+    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}

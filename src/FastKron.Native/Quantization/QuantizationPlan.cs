@@ -1,0 +1,133 @@
+using System.Diagnostics;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Reports;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>What a run will need, before it starts; everything that could fail late is checked while making it.</summary>
+/// <param name="Model">Folder of the original.</param>
+/// <param name="Linears">What is quantized and what is not.</param>
+/// <param name="Memory">Estimated bytes of the largest stage, by what they hold.</param>
+/// <param name="DiskBytes">Estimated bytes of run directory and output together.</param>
+/// <param name="DiskFree">Bytes free where the output goes.</param>
+/// <param name="Stages">Estimated seconds per stage, from a short measurement of this machine's speed.</param>
+public sealed record QuantizationPlan(
+    string Model, LinearSelection Linears, IReadOnlyList<(string What, long Bytes)> Memory, long DiskBytes, long DiskFree, IReadOnlyList<StageReport> Stages)
+{
+    /// <summary>Checks options and model and estimates the run.</summary>
+    /// <exception cref="InvalidDataException">The model, or an output that exists.</exception>
+    /// <exception cref="IOException">Not enough room on the disk: needed, free.</exception>
+    /// <exception cref="NotSupportedException">Shapes that cannot be quantized, with the option that leaves them dense.</exception>
+    public static QuantizationPlan Make(QuantizationOptions options, IBackend backend)
+    {
+        if (!Directory.Exists(options.Output + ".run"))
+            RequireAbsent(options.Output);
+        using ModelFolder folder = ModelFolder.Open(options.Model);
+        ModelConfig config = folder.Config;
+        if (config.Quantization is not null)
+            throw new NotSupportedException($"{options.Model}: is quantized already; give the original folder");
+        LinearSelection linears = LinearSelection.Choose(config, options.Skip);
+        SafetensorsTensor[] tensors = [.. folder.TensorNames.Select(folder.Describe)];
+        long weights = linears.Quantized.Sum(l => l.Weights), stored = tensors.Sum(t => t.Bytes), parameters = tensors.Sum(t => 8 * t.Bytes / t.Type.Bits);
+        bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
+        long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher?.Source == FactorSource.FastKron ? Triangle(l.Rows) : 0)) * sizeof(float);
+        long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
+        long disk = output + weights * options.Bits / 8 + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
+
+        string existing = options.Output;
+        while (!Directory.Exists(existing))
+            existing = Path.GetDirectoryName(Path.GetFullPath(existing))!;
+        long free = new DriveInfo(existing).AvailableFreeSpace;
+        if (free < disk)
+            throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
+
+        var memory = new List<(string, long)> { ("weights", parameters * backend.ActivationType.Size()) };
+        FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, options.Tokens, backend.ActivationType) : null;
+        if (fisher is not null)
+        {
+            memory.Add(("block inputs and gradients", fisher.HostBytes));
+            memory.Add(("gradients of one block", fisher.StackBytes));
+            memory.Add(("solver", fisher.SolverBytes));
+        }
+        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, fisher, disk));
+    }
+
+    /// <summary>Refuses an output that exists.</summary>
+    internal static void RequireAbsent(string output)
+    {
+        if (Path.Exists(output))
+            throw new InvalidDataException($"{output}: exists already; delete it or choose another --output");
+    }
+
+    // Floating-point operations of each stage over the speed of one product and one encode, measured for some tens of milliseconds.
+    private static List<StageReport> Estimate(
+        QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, FisherPlan? fisher, long diskBytes)
+    {
+        const double DiskBytesPerSecond = 300e6;
+        double flops = MeasureProduct(backend), encode = MeasureEncode(backend, options.LinearSettings);
+        var stages = new List<StageReport>();
+        if (fisher is not null)
+        {
+            double parameters = fisher.WeightBytes / (double)backend.ActivationType.Size() + (double)config.VocabularySize * config.HiddenSize;
+            if (CalibrationStage.IsSelf(options.Calibration))
+                stages.Add(new StageReport("calibration", 2 * parameters * options.Tokens / (flops / 2)));   // narrow products reach about half the speed
+            stages.Add(new StageReport("factors", FactorFlops(options, config, linears, fisher.WeightBytes / backend.ActivationType.Size()) / flops));
+        }
+        double feedback = linears.Quantized.Sum(l => 2.0 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
+        stages.Add(new StageReport("rounding", weights / encode + feedback / flops));
+        stages.Add(new StageReport("writing and checking", 3 * diskBytes / DiskBytesPerSecond));
+        return stages;
+    }
+
+    // Activations: one forward pass and a Gram product per input. Gradients: forward, recomputation, input and weight gradients, the head both ways, the half-steps.
+    private static double FactorFlops(QuantizationOptions options, ModelConfig config, LinearSelection linears, double blockWeights)
+    {
+        FisherOptions fisher = options.Fisher!;
+        if (fisher.Source == FactorSource.Activation)
+            return options.Tokens * (2 * blockWeights + linears.Quantized.Sum(l => (double)l.Columns * l.Columns));
+        SolverOptions solver = fisher.Solver;
+        int halfSteps = 2 * (solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
+        double heads = 6.0 * config.VocabularySize * config.HiddenSize;
+        return options.Tokens * (8 * blockWeights + heads)
+            + halfSteps * fisher.Gradients * linears.Quantized.Sum(l => 1.5 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
+    }
+
+    private static double MeasureProduct(IBackend backend)
+    {
+        const int Size = 512;
+        using Tensor a = backend.Allocate(DType.F32, Size, Size), b = backend.Allocate(DType.F32, Size, Size), c = backend.Allocate(DType.F32, Size, Size);
+        backend.Fill(a, 1);
+        backend.Fill(b, 1);
+        return 2.0 * Size * Size * Size / BestSeconds(backend, () => backend.MatMul(a, false, b, true, c));
+    }
+
+    private static double MeasureEncode(IBackend backend, LinearQuantizerOptions settings)
+    {
+        const int Tiles = 32;
+        float[] normal = new float[Tiles * TrellisCodebook.TileSize];
+        Philox.Normal(0, RandomPurpose.Test, 0, normal);
+        TrellisCodebook codebook = settings.Codebook;
+        using Tensor targets = backend.Allocate(DType.F32, Tiles, TrellisCodebook.TileSize), states = backend.Allocate(DType.U16, Tiles, codebook.Steps);
+        backend.Upload<float>(normal, targets);
+        return normal.Length / BestSeconds(backend, () => backend.EncodeTiles(codebook, settings.Window, targets, states));
+    }
+
+    private static double BestSeconds(IBackend backend, Action work)
+    {
+        double best = double.PositiveInfinity;
+        for (int attempt = 0; attempt < 3; attempt++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            work();
+            backend.Synchronize();
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+        return best;
+    }
+
+    private static long Triangle(long n) => n * (n + 1) / 2;
+}

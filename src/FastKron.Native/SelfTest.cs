@@ -1,0 +1,40 @@
+using FastKron.Native.Codebooks;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Models;
+using FastKron.Native.Quantization;
+
+namespace FastKron.Native;
+
+/// <summary>A few seconds' check that a machine computes what the engine means: quantize a small matrix, multiply with it factored and dense.</summary>
+public static class SelfTest
+{
+    /// <summary>Largest accepted relative error of the factored product against the dense one: float32 sums of 256 terms in two orders.</summary>
+    public const double Tolerance = 1e-4;
+
+    /// <summary>Quantizes a (64, 128) matrix to 2 bits and gives ‖factored − dense‖ / ‖dense‖ of a product with it.</summary>
+    public static double Run(IBackend backend)
+    {
+        const int Rows = 64, Columns = 128, Tokens = 8;
+        using Tensor weights = Normal(backend, Rows, Columns, 0), x = Normal(backend, Tokens, Columns, 1);
+        QuantizedWeights quantized = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) }).Quantize("self-test", 0, weights, null);
+        using Tensor dense = backend.Allocate(DType.F32, Rows, Columns), expected = backend.Allocate(DType.F32, Tokens, Rows), actual = backend.Allocate(DType.F32, Tokens, Rows);
+        quantized.Dequantize(backend, dense);
+        backend.MatMul(x, false, dense, true, expected);
+        using var workspace = new Workspace(backend);
+        using var linear = new QuantizedLinear(backend, quantized, workspace);
+        linear.Forward(x, actual);
+        backend.Axpy(-1, expected, actual);
+        return Math.Sqrt(backend.Dot(actual, actual) / backend.Dot(expected, expected));
+    }
+
+    private static Tensor Normal(IBackend backend, int rows, int columns, uint item)
+    {
+        float[] values = new float[rows * columns];
+        Philox.Normal(0, RandomPurpose.Test, item, values);
+        Tensor tensor = backend.Allocate(DType.F32, rows, columns);
+        backend.Upload<float>(values, tensor);
+        return tensor;
+    }
+}
