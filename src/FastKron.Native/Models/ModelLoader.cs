@@ -40,7 +40,7 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
     {
         string path = linear.ModulePath(layer);
         (int outputs, int inputs) = linear.Shape(_config);
-        if (QuantizedCheckpoint.Holds(folder, path))
+        if (_config.Quantization is { } parameters && !parameters.SkipList.Contains(QuantizedCheckpoint.SkipName(linear, layer)))
             return Keep(new QuantizedLinear(backend, QuantizedCheckpoint.Read(folder, path, outputs, inputs), workspace));
         return Keep(new DenseLinear(backend, path, Matrix(path + ".weight", outputs, inputs)));
     }
