@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FastKron.Native.Formats;
 using NUnit.Framework;
 
@@ -63,7 +62,7 @@ public sealed class AtomicFileTests : IDisposable
         Assert.That(() => AtomicFile.Create(_folder.File("none/a")), Throws.TypeOf<DirectoryNotFoundException>().With.Message.Contains("none"));
 
     [Test]
-    public void Create_FullDisk_SaysSoBeforeAnythingIsWritten() => OnSmallDisk(disk =>
+    public void Create_FullDisk_SaysSoBeforeAnythingIsWritten() => SmallDisk.Use(_folder, disk =>
     {
         string path = Path.Combine(disk, "a.safetensors");
         Assert.That(
@@ -73,7 +72,7 @@ public sealed class AtomicFileTests : IDisposable
     });
 
     [Test]
-    public void Write_DiskThatFillsUp_SaysSoAndLeavesNothing() => OnSmallDisk(disk =>
+    public void Write_DiskThatFillsUp_SaysSoAndLeavesNothing() => SmallDisk.Use(_folder, disk =>
     {
         string path = Path.Combine(disk, "a");
         byte[] chunk = new byte[1 << 18];
@@ -90,35 +89,4 @@ public sealed class AtomicFileTests : IDisposable
         Assert.That(Directory.GetFiles(disk), Is.Empty);
         Assert.That(() => AtomicFile.WriteAllBytes(path, chunk), Throws.Nothing);
     });
-
-    /// <summary>Runs on a file system of one mebibyte; skips where none can be mounted.</summary>
-    private void OnSmallDisk(Action<string> test)
-    {
-        string disk = Directory.CreateDirectory(_folder.File("disk")).FullName;
-        if (!OperatingSystem.IsLinux() || !Run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk))
-            Assert.Ignore("mounting a small tmpfs needs Linux and root: the behaviour on a full disk was not tested");
-        try
-        {
-            test(disk);
-        }
-        finally
-        {
-            Assert.That(Run("umount", disk), "umount");
-        }
-    }
-
-    private static bool Run(string program, params string[] arguments)
-    {
-        try
-        {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-            process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false;
-        }
-    }
 }
