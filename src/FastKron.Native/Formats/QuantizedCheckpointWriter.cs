@@ -70,9 +70,10 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     public void Write(QuantizedWeights weights)
     {
         Check(weights);
+        ReadOnlySpan<byte> signs = StoreSigns(weights);
         string prefix = weights.Name + ".";
         _folder.Write(prefix + QuantizedCheckpoint.Trellis, MemoryMarshal.AsBytes<ushort>(weights.Codes));
-        _folder.Write(prefix + QuantizedCheckpoint.InputScale, StoreSigns(weights));
+        _folder.Write(prefix + QuantizedCheckpoint.InputScale, signs);
         _folder.Write(prefix + QuantizedCheckpoint.OutputScale, MemoryMarshal.AsBytes<float>(weights.OutputScale));
         _folder.Write(prefix + QuantizedCheckpoint.Table, MemoryMarshal.AsBytes(weights.Codebook.Table.Span));
         _folder.Write(prefix + QuantizedCheckpoint.Split, BitConverter.GetBytes(0L));
