@@ -19,6 +19,8 @@ internal static class MatrixProduct
     /// <param name="structure">What is left out.</param>
     public static void Multiply(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
     {
+        if (c.Length == 0)
+            return;
         if (c.Type == DType.F64)
             Multiply<double>(backend, a, b, c, alpha, beta, structure);
         else

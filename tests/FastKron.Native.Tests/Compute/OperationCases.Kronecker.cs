@@ -1,6 +1,61 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+
 namespace FastKron.Native.Tests.Compute;
 
 internal static partial class OperationCases
 {
-    private static IEnumerable<OperationCase> Kronecker => [];
+    // Rows, gradients, columns of a gradient: one, one off the tiles, wide and tall; float64 is what the reference solvers run on.
+    private static IEnumerable<OperationCase> Kronecker =>
+        from shape in new[] { (1, 1, 1), (5, 3, 7), (33, 4, 65), (64, 2, 48), (17, 75, 9) }
+        from type in new[] { DType.F32, DType.BF16, DType.F64 }
+        from side in new[] { KroneckerSide.Rows, KroneckerSide.Columns }
+        from item in new[] { KroneckerApplyCase(shape, type, side), KroneckerGramCase(shape, type, side, true), KroneckerGramCase(shape, type, side, false) }
+        select item;
+
+    private static OperationCase KroneckerApplyCase((int M, int K, int N) shape, DType type, KroneckerSide side) =>
+        KroneckerCase($"KroneckerApply {side} {shape} {type}", shape, type, side, 4, (operands, stack, given, result) =>
+        {
+            Tensor v = operands.PositiveDefinite(result.Type, given);
+            double[] expected = new double[result.Length];
+            KroneckerOperator.Apply(operands.Read(stack), shape.M, shape.K, shape.N, side, operands.Read(v), expected);
+            return (b => b.KroneckerApply(stack, shape.K, side, v, result), expected);
+        });
+
+    private static OperationCase KroneckerGramCase((int M, int K, int N) shape, DType type, KroneckerSide side, bool hasRoot) =>
+        KroneckerCase($"KroneckerGram {(hasRoot ? "root" : "identity")} {side} {shape} {type}", shape, type, side, hasRoot ? 2 : 1, (operands, stack, given, result) =>
+        {
+            Tensor? root = hasRoot ? operands.LowerTriangle(result.Type, given) : null;
+            double[] values = root is null ? Identity(given) : operands.Read(root), expected = new double[result.Length];
+            KroneckerOperator.Gram(operands.Read(stack), shape.M, shape.K, shape.N, side, values, expected);
+            return (b => b.KroneckerGram(stack, shape.K, side, root, result), expected);
+        });
+
+    private static OperationCase KroneckerCase(
+        string name, (int M, int K, int N) shape, DType type, KroneckerSide side, double productFlops,
+        Func<MatrixOperands, Tensor, int, Tensor, (Action<IBackend> Execute, double[] Expected)> prepare)
+    {
+        var (m, k, n) = shape;
+        (int produced, int given) = side == KroneckerSide.Rows ? (m, n) : (n, m);
+        DType resultType = type == DType.F64 ? DType.F64 : DType.F32;
+
+        // Two sums after each other, of `given` and of K · given terms; the stack's values are taken as they are.
+        double tolerance = 2 * Math.Sqrt(k * given + 1) * (type == DType.F64 ? DoubleRounding : SingleRounding);
+        return Case("kronecker", name, tolerance, operands =>
+        {
+            Tensor stack = operands.ContiguousNormal(type, m, k * n), result = operands.Output(resultType, produced, produced);
+            var (execute, expected) = prepare(operands, stack, given, result);
+            double flops = k * (double)m * n * (productFlops / 2 * given + produced);
+            return new(execute, () => SymmetricError(operands, result, expected), flops, stack.Bytes + result.Bytes);
+        });
+    }
+
+    private static double[] Identity(int n)
+    {
+        double[] values = new double[n * n];
+        for (int i = 0; i < n; i++)
+            values[i * (n + 1)] = 1;
+        return values;
+    }
 }

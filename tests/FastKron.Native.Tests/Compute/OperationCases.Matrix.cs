@@ -1,6 +1,274 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+
 namespace FastKron.Native.Tests.Compute;
 
 internal static partial class OperationCases
 {
-    private static IEnumerable<OperationCase> Matrix => [];
+    // Factors of a relative error of √terms roundings in the sums (half an ulp each), times about 5 for the largest of many elements.
+    private const double SingleRounding = 6e-8 * 5, DoubleRounding = 1.2e-16 * 5;
+
+    private static readonly DType[] FloatingTypes = [DType.F32, DType.F64, DType.BF16, DType.F16];
+
+    private static readonly (DType A, DType B, DType C)[] ProductTypes =
+    [
+        (DType.F32, DType.F32, DType.F32), (DType.F64, DType.F64, DType.F64), (DType.F32, DType.BF16, DType.F32),
+        (DType.BF16, DType.F32, DType.BF16), (DType.F16, DType.F16, DType.F16),
+    ];
+
+    private static IEnumerable<OperationCase> Matrix =>
+        [.. MatMulCases, .. RankKCases, .. ConvertCases, .. VectorCases, .. FactorCases];
+
+    private static IEnumerable<OperationCase> MatMulCases =>
+    [
+        // One row or column, one off the register tiles (8 or 4 rows, 48 … 3 columns), several cache tiles.
+        .. from shape in new[] { (1, 1, 1), (1, 130, 67), (3, 5, 7), (8, 48, 256), (9, 49, 257), (16, 300, 16), (103, 199, 65) }
+           from types in ProductTypes
+           from transposeA in new[] { false, true }
+           from transposeB in new[] { false, true }
+           select MatMulCase(shape, types, transposeA, transposeB, 1, 0),
+
+        // Scaled and added to; deeper than one packed block (2048), where a narrow result must not be rounded between.
+        .. from shape in new[] { (2, 70, 33), (33, 65, 17), (10, 17, 4100) }
+           from types in ProductTypes
+           select MatMulCase(shape, types, false, true, -0.5, 0.25),
+
+        // smollm2-135m: a forward, a backward and a gradient product of the MLP, 32 tokens.
+        MatMulCase((32, 1536, 576), ProductTypes[2], false, true, 1, 0),
+        MatMulCase((32, 576, 1536), ProductTypes[2], false, false, 1, 1),
+        MatMulCase((576, 192, 32), (DType.F32, DType.F32, DType.BF16), true, false, 1, 1),
+        MatMulCase((1, 576, 1536), ProductTypes[2], false, true, 1, 0),
+    ];
+
+    private static IEnumerable<OperationCase> RankKCases =>
+        from shape in new[] { (1, 1), (9, 33), (65, 7), (131, 300), (50, 2100) }
+        from types in new[] { (DType.F32, DType.F32), (DType.BF16, DType.F32), (DType.F64, DType.F64) }
+        from transpose in new[] { false, true }
+        from beta in new[] { 0.0, -2.0 }
+        select RankKCase(shape, types, transpose, beta);
+
+    // Exact: the conversion of one number is the definition.
+    private static IEnumerable<OperationCase> ConvertCases =>
+        from source in FloatingTypes
+        from target in FloatingTypes
+        from shape in new[] { (1, 1), (5, 131) }
+        select Case("matrix", $"Convert {source} {target} {shape}", 0, operands =>
+        {
+            Tensor x = operands.Normal(source, shape.Item1, shape.Item2), y = operands.Output(target, shape.Item1, shape.Item2);
+            double[] expected = Array.ConvertAll(operands.Read(x), value => Rounded(value, target));
+            return new(b => b.Convert(x, y), () => operands.Error(y, expected), 0, x.Bytes + y.Bytes);
+        });
+
+    private static IEnumerable<OperationCase> VectorCases =>
+        from shape in new[] { (1, 1), (3, 65), (300, 301) }
+        from type in new[] { DType.F32, DType.F64 }
+        from item in DotCases(shape, type).Concat([AxpyCase(shape, type), ScaleCase(shape, type), FillCase(shape, type)])
+        select item;
+
+    private static IEnumerable<OperationCase> FactorCases =>
+    [
+        .. from n in new[] { 1, 16, 65, 208 }
+           from type in new[] { DType.F32, DType.F64 }
+           from item in new[] { CholeskyCase(n, type), InverseCase(n, type) }
+           select item,
+        .. from shape in new[] { (1, 1), (7, 1), (16, 16), (65, 13), (208, 16) }
+           select BlockLdlCase(shape.Item1, shape.Item2),
+    ];
+
+    private static OperationCase MatMulCase(
+        (int M, int N, int K) shape, (DType A, DType B, DType C) types, bool transposeA, bool transposeB, double alpha, double beta)
+    {
+        var (m, n, k) = shape;
+        string name = $"MatMul {(transposeA ? 'T' : 'N')}{(transposeB ? 'T' : 'N')} {m}x{n}x{k} {types.A},{types.B},{types.C} {alpha} {beta}";
+
+        // A narrow result is rounded once: half an ulp of the largest elements, about 5 times the root mean square.
+        double rounding = types.C switch { DType.BF16 => 5.0 / 256, DType.F16 => 5.0 / 2048, _ => 0 };
+        double tolerance = rounding + Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);
+        return Case("matrix", name, tolerance, operands =>
+        {
+            Tensor a = operands.Normal(types.A, transposeA ? k : m, transposeA ? m : k), b = operands.Normal(types.B, transposeB ? n : k, transposeB ? k : n);
+            Tensor old = operands.Normal(types.C, m, n), c = operands.Output(types.C, m, n);
+            double[] expected = operands.Read(old);
+            MatrixOperations.MatMul(operands.Read(a), transposeA, operands.Read(b), transposeB, m, n, k, expected, alpha, beta);
+            return new(Execute, () => operands.Error(c, expected), 2.0 * m * n * k, a.Bytes + b.Bytes + (beta == 0 ? 1 : 2) * c.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                if (beta != 0)
+                    backend.Convert(old, c);
+                backend.MatMul(a, transposeA, b, transposeB, c, alpha, beta);
+            }
+        });
+    }
+
+    private static OperationCase RankKCase((int N, int K) shape, (DType A, DType C) types, bool transpose, double beta)
+    {
+        var (n, k) = shape;
+
+        // Four times that of a product: the sums of squares on the diagonal are larger than the root mean square.
+        double tolerance = 4 * Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);
+        return Case("matrix", $"SymmetricRankK {(transpose ? 'T' : 'N')} {n}x{k} {types.A},{types.C} {beta}", tolerance, operands =>
+        {
+            Tensor a = operands.Normal(types.A, transpose ? k : n, transpose ? n : k), old = operands.PositiveDefinite(types.C, n), c = operands.Output(types.C, n, n);
+            double[] expected = operands.Read(old);
+            MatrixOperations.MatMul(operands.Read(a), transpose, operands.Read(a), !transpose, n, n, k, expected, 0.5, beta);
+            return new(Execute, () => SymmetricError(operands, c, expected), (double)n * (n + 1) * k, a.Bytes + c.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                if (beta != 0)
+                    backend.Convert(old, c);
+                backend.SymmetricRankK(a, transpose, c, 0.5, beta);
+            }
+        });
+    }
+
+    // A product and a sum are rounded.
+    private static OperationCase AxpyCase((int Rows, int Columns) shape, DType type) =>
+        Case("matrix", $"Axpy {shape} {type}", 2 * (type == DType.F64 ? DoubleRounding : SingleRounding), operands =>
+        {
+            Tensor x = operands.Normal(type, shape.Rows, shape.Columns), old = operands.Normal(type, shape.Rows, shape.Columns);
+            Tensor y = operands.Output(type, shape.Rows, shape.Columns);
+            double[] expected = [.. operands.Read(x).Zip(operands.Read(old), (first, second) => second - 1.5 * first)];
+            return new(Execute, () => operands.Error(y, expected), 2.0 * x.Length, 3.0 * x.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, y);
+                backend.Axpy(-1.5, x, y);
+            }
+        });
+
+    // The factor is rounded, and the product.
+    private static OperationCase ScaleCase((int Rows, int Columns) shape, DType type) =>
+        Case("matrix", $"Scale {shape} {type}", 2 * (type == DType.F64 ? DoubleRounding : SingleRounding), operands =>
+        {
+            Tensor old = operands.Normal(type, shape.Rows, shape.Columns), x = operands.Output(type, shape.Rows, shape.Columns);
+            double[] expected = Array.ConvertAll(operands.Read(old), value => 0.3 * value);
+            return new(Execute, () => operands.Error(x, expected), x.Length, 2.0 * x.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, x);
+                backend.Scale(0.3, x);
+            }
+        });
+
+    private static OperationCase FillCase((int Rows, int Columns) shape, DType type) =>
+        Case("matrix", $"Fill {shape} {type}", 0, operands =>
+        {
+            Tensor x = operands.Output(type, shape.Rows, shape.Columns);
+            double[] expected = [.. Enumerable.Repeat(Rounded(0.1, type), shape.Rows * shape.Columns)];
+            return new(b => b.Fill(x, 0.1), () => operands.Error(x, expected), 0, x.Bytes);
+        });
+
+    // Float64 sums of exact products; the error is measured against the root of the sum of squares, which no cancellation shrinks.
+    private static IEnumerable<OperationCase> DotCases((int Rows, int Columns) shape, DType type) =>
+        from other in FloatingTypes
+        select Case("matrix", $"Dot {shape} {type},{other}", 1e-14, operands =>
+        {
+            Tensor x = operands.Normal(type, shape.Rows, shape.Columns), y = operands.Normal(other, shape.Rows, shape.Columns);
+            double[] products = [.. operands.Read(x).Zip(operands.Read(y), (first, second) => first * second)];
+            double actual = double.NaN, scale = Math.Sqrt(products.Sum(value => value * value));
+            return new(b => actual = b.Dot(x, y), () => Math.Abs(actual - products.Sum()) / scale, 2.0 * x.Length, x.Bytes + y.Bytes);
+        });
+
+    // The matrices have a condition below 20; errors grow with the root of the order.
+    private static double FactorTolerance(int n, DType type) => 20 * Math.Sqrt(n) * (type == DType.F64 ? DoubleRounding : SingleRounding);
+
+    private static OperationCase CholeskyCase(int n, DType type) =>
+        Case("matrix", $"Cholesky {n} {type}", FactorTolerance(n, type), operands =>
+        {
+            Tensor h = operands.PositiveDefinite(type, n), a = operands.Output(type, n, n);
+            double[] expected = operands.Read(h);
+            int failed = MatrixOperations.Cholesky(expected, n);
+            return new(Execute, () => failed == 0 ? operands.Error(a, expected) : double.PositiveInfinity, n * (double)n * n / 3, 2.0 * a.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(h, a);
+                failed += backend.Cholesky(a);
+            }
+        });
+
+    private static OperationCase InverseCase(int n, DType type) =>
+        Case("matrix", $"TriangularInverse {n} {type}", FactorTolerance(n, type), operands =>
+        {
+            Tensor old = operands.LowerTriangle(type, n), l = operands.Output(type, n, n);
+            double[] expected = operands.Read(old);
+            MatrixOperations.TriangularInverse(expected, n);
+            return new(Execute, () => operands.Error(l, expected), n * (double)n * n / 3, 2.0 * l.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, l);
+                backend.TriangularInverse(l);
+            }
+        });
+
+    // l is float32: its largest elements are rounded by half an ulp, against a root mean square that many zeros make small.
+    private static OperationCase BlockLdlCase(int n, int block) =>
+        Case("matrix", $"BlockLdl {n}/{block}", 1e-5, operands =>
+        {
+            Tensor old = operands.PositiveDefinite(DType.F64, n), h = operands.Output(DType.F64, n, n);
+            Tensor l = operands.Output(DType.F32, n, n), d = operands.Output(DType.F64, n, block);
+            double[] factor = operands.Read(old), expectedL = new double[n * n], expectedD = new double[n * block];
+            MatrixOperations.BlockLdl(factor, n, block, expectedL, expectedD);
+            return new(Execute, Error, n * (double)n * n / 3, 2.0 * h.Bytes + l.Bytes + d.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, h);
+                backend.BlockLdl(h, block, l, d);
+            }
+
+            double Error()
+            {
+                bool exact = Math.Max(operands.Error(h, factor), operands.Error(d, expectedD)) <= FactorTolerance(n, DType.F64);
+                return exact ? operands.Error(l, expectedL) : double.PositiveInfinity;
+            }
+        });
+
+    /// <summary>The error, or infinity unless the matrix equals its transpose bit for bit.</summary>
+    private static double SymmetricError(MatrixOperands operands, Tensor actual, double[] expected)
+    {
+        double[] values = operands.Read(actual);
+        int n = actual.Rows;
+        for (int i = 0; i < n; i++)
+        {
+            for (int j = 0; j < i; j++)
+            {
+                if (values[i * n + j] != values[j * n + i])
+                    return double.PositiveInfinity;
+            }
+        }
+        return operands.Error(actual, expected);
+    }
+
+    private static double Rounded(double value, DType type) => type switch
+    {
+        DType.F64 => value,
+        DType.F32 => (float)value,
+        DType.F16 => (double)(Half)value,
+        _ => NearestBFloat16(value),
+    };
+
+    /// <summary>The nearer of the two bfloat16 numbers around a finite value, ties to the even one.</summary>
+    private static double NearestBFloat16(double value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits((float)value) & 0xFFFF_0000;
+        double[] candidates = [.. new[] { bits - 0x1_0000, bits, bits + 0x1_0000 }.Select(b => (double)BitConverter.UInt32BitsToSingle(b)).Where(double.IsFinite)];
+        return candidates.OrderBy(c => Math.Abs(c - value)).ThenBy(c => (BitConverter.SingleToUInt32Bits((float)c) >> 16) & 1).First();
+    }
+
+    private static OperationCase Case(string family, string name, double tolerance, Func<MatrixOperands, MatrixRun> prepare) =>
+        new(family, name, tolerance, backend =>
+        {
+            var operands = new MatrixOperands(backend);
+            MatrixRun run = prepare(operands);
+            return new(() => run.Execute(backend), run.Error, run.Flops, run.Bytes, operands.Dispose);
+        });
+
+    private sealed record MatrixRun(Action<IBackend> Execute, Func<double> Error, double Flops, double Bytes);
 }
