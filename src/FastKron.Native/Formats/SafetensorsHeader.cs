@@ -27,12 +27,12 @@ internal sealed class SafetensorsHeader
     private static ReadOnlySpan<byte> LfsPointer => "version https://git-lfs"u8;
 
     private readonly string _path;
-    private readonly List<Span> _spans = [];
+    private readonly List<Placed> _spans = [];
     private readonly Dictionary<string, string> _metadata = [];
 
     private SafetensorsHeader(string path) => _path = path;
 
-    private readonly record struct Span(SafetensorsTensor Tensor, long Begin, long End);
+    private readonly record struct Placed(SafetensorsTensor Tensor, long Begin, long End);
 
     /// <summary>Tensors in the order of their bytes.</summary>
     public IReadOnlyList<SafetensorsTensor> Tensors { get; private set; } = [];
@@ -176,7 +176,7 @@ internal sealed class SafetensorsHeader
         long span = offsets[1] - offsets[0];
         if (!SafetensorsTensor.TryCountBytes(type, shape, out long bytes) || bytes != span)
             throw Bad(start, $"{where}: {type} {SafetensorsTensor.Describe(shape)} in a span of {span} bytes", "shape times element size to equal the span");
-        _spans.Add(new Span(new SafetensorsTensor(name, type, shape), offsets[0], offsets[1]));
+        _spans.Add(new Placed(new SafetensorsTensor(name, type, shape), offsets[0], offsets[1]));
     }
 
     private SafetensorsType ReadType(ref Utf8JsonReader reader, string where)
@@ -205,7 +205,7 @@ internal sealed class SafetensorsHeader
         _spans.Sort(static (a, b) => a.Begin != b.Begin ? a.Begin.CompareTo(b.Begin)
             : a.End != b.End ? a.End.CompareTo(b.End) : string.CompareOrdinal(a.Tensor.Name, b.Tensor.Name));
         long end = 0;
-        foreach (Span span in _spans)
+        foreach (Placed span in _spans)
         {
             if (span.Begin != end)
                 throw Bad(DataStart - LengthBytes, $"{MalformedFile.Quote(span.Tensor.Name)} from data byte {span.Begin} on", $"from {end}, where the tensor before it ends");
