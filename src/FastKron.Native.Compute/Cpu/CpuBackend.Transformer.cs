@@ -11,9 +11,6 @@ public sealed partial class CpuBackend
     /// <summary>Elements that one work item of a row-wise operation covers: far above the cost of handing an item to a thread, within the L2 cache.</summary>
     private const int ElementsPerItem = 32768;
 
-    /// <summary>Elements handled at a time where an operation goes over its data in several passes, so that they stay in the L1 cache.</summary>
-    private const int PassElements = 1024;
-
     /// <inheritdoc/>
     public void Embedding(Tensor ids, Tensor table, Tensor y)
     {
@@ -83,18 +80,7 @@ public sealed partial class CpuBackend
         TensorArguments.RequireHost(gate, DType.F32, gate.Rows, gate.Columns);
         TensorArguments.RequireHost(up, DType.F32, gate.Rows, gate.Columns);
         TensorArguments.RequireHost(y, DType.F32, gate.Rows, gate.Columns);
-        ForRows(gate.Rows, gate.Columns, t =>
-        {
-            for (int start = 0; start < gate.Columns; start += PassElements)
-            {
-                int count = Math.Min(PassElements, gate.Columns - start);
-                ReadOnlySpan<float> g = gate.Row<float>(t).Slice(start, count);
-                Span<float> destination = y.Row<float>(t).Slice(start, count);
-                TensorPrimitives.Sigmoid(g, destination);
-                TensorPrimitives.Multiply(destination, g, destination);
-                TensorPrimitives.Multiply(destination, up.Row<float>(t).Slice(start, count), destination);
-            }
-        });
+        ForRows(gate.Rows, gate.Columns, t => GatedActivation.Forward(gate.Row<float>(t), up.Row<float>(t), y.Row<float>(t)));
     }
 
     /// <inheritdoc/>
@@ -106,15 +92,7 @@ public sealed partial class CpuBackend
         TensorArguments.RequireHost(dGate, DType.F32, gate.Rows, gate.Columns);
         TensorArguments.RequireHost(dUp, DType.F32, gate.Rows, gate.Columns);
         ForRows(gate.Rows, gate.Columns, t =>
-        {
-            for (int start = 0; start < gate.Columns; start += PassElements)
-            {
-                int count = Math.Min(PassElements, gate.Columns - start);
-                SwiGluPassBackward(
-                    dy.Row<float>(t).Slice(start, count), gate.Row<float>(t).Slice(start, count), up.Row<float>(t).Slice(start, count),
-                    dGate.Row<float>(t).Slice(start, count), dUp.Row<float>(t).Slice(start, count));
-            }
-        });
+            GatedActivation.Backward(dy.Row<float>(t), gate.Row<float>(t), up.Row<float>(t), dGate.Row<float>(t), dUp.Row<float>(t)));
     }
 
     /// <inheritdoc/>
@@ -182,21 +160,6 @@ public sealed partial class CpuBackend
             float sine = sign * sines[i];
             (x1[i], x2[i]) = (x1[i] * cosines[i] - x2[i] * sine, x2[i] * cosines[i] + x1[i] * sine);
         }
-    }
-
-    /// <summary>At most <see cref="PassElements"/> elements: dGate ← dy∘up∘σ∘(1 + gate∘(1 − σ)), dUp ← dy∘gate∘σ.</summary>
-    private static void SwiGluPassBackward(
-        ReadOnlySpan<float> dy, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> dGate, Span<float> dUp)
-    {
-        Span<float> sigma = stackalloc float[PassElements];
-        sigma = sigma[..gate.Length];
-        TensorPrimitives.Sigmoid(gate, sigma);
-        TensorPrimitives.Multiply(gate, sigma, dUp);
-        TensorPrimitives.Subtract(1f, sigma, dGate);
-        TensorPrimitives.MultiplyAdd(dGate, dUp, sigma, dGate);
-        TensorPrimitives.Multiply(dGate, up, dGate);
-        TensorPrimitives.Multiply(dGate, dy, dGate);
-        TensorPrimitives.Multiply(dUp, dy, dUp);
     }
 
     private static ReadOnlySpan<Vector<float>> Vectors(ReadOnlySpan<float> values) => MemoryMarshal.Cast<float, Vector<float>>(values);
