@@ -1,4 +1,4 @@
-using System.Numerics;
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -66,8 +66,7 @@ internal static unsafe class AttentionTile
     {
         for (int i = 0; i < rows; i++, source += sourceStride, destination += paddedWidth)
         {
-            System.Numerics.Tensors.TensorPrimitives.Multiply(
-                new ReadOnlySpan<float>(source, width), scale, new Span<float>(destination, width));
+            TensorPrimitives.Multiply(new ReadOnlySpan<float>(source, width), scale, new Span<float>(destination, width));
             new Span<float>(destination + width, paddedWidth - width).Clear();
         }
         new Span<float>(destination, (paddedRows - rows) * paddedWidth).Clear();
@@ -76,8 +75,8 @@ internal static unsafe class AttentionTile
     /// <summary>destination ← sourceᵀ.</summary>
     /// <param name="source">(rows, columns), rows sourceStride elements apart.</param>
     /// <param name="sourceStride">Elements from one row to the next.</param>
-    /// <param name="rows">A multiple of 4.</param>
-    /// <param name="columns">A multiple of 4.</param>
+    /// <param name="rows">Rows of source.</param>
+    /// <param name="columns">Columns of source.</param>
     /// <param name="destination">(columns, rows), rows destinationStride elements apart.</param>
     /// <param name="destinationStride">Elements from one row to the next.</param>
     public static void Transpose(float* source, nint sourceStride, int rows, int columns, float* destination, nint destinationStride)

@@ -1,0 +1,124 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Compute;
+
+public sealed class SampleLabelsTests
+{
+    private const ulong Seed = 20_240_607;
+
+    // Invariant 5 of hessians-and-rounding.md section 8: for labels drawn from the model itself the gradient of the loss with respect to the logits,
+    // g = p − onehot(label), has mean 0 and covariance diag(p) − p pᵀ.
+    [Test]
+    public void SampleLabels_GradientOfTheLoss_HasMeanZeroAndTheFisherCovariance()
+    {
+        const int draws = 200_000;
+        float[] logits = [0.3f, -1.2f, 2.1f, 0, 1.4f, -3, 0.9f];
+        int n = logits.Length;
+        double[] p = Array.ConvertAll(logits, z => Math.Exp(z - CrossEntropy.LogSumExp(Array.ConvertAll(logits, value => (double)value))));
+        int[] labels = Draw(Enumerable.Repeat(logits, draws));
+
+        double[] mean = new double[n], covariance = new double[n * n], g = new double[n];
+        foreach (int label in labels)
+        {
+            for (int v = 0; v < n; v++)
+                g[v] = p[v] - (v == label ? 1 : 0);
+            for (int i = 0; i < n * n; i++)
+                covariance[i] += g[i / n] * g[i % n] / draws;
+            for (int v = 0; v < n; v++)
+                mean[v] += g[v] / draws;
+        }
+        for (int v = 0; v < n; v++)
+            Assert.That(mean[v], Is.Zero.Within(3 * Math.Sqrt(p[v] * (1 - p[v]) / draws)), $"mean {v}");
+        for (int i = 0; i < n * n; i++)
+        {
+            var (a, b) = (i / n, i % n);
+            double expected = (a == b ? p[a] : 0) - p[a] * p[b], secondMoment = 0;
+            for (int label = 0; label < n; label++)
+            {
+                double product = (p[a] - (a == label ? 1 : 0)) * (p[b] - (b == label ? 1 : 0));
+                secondMoment += p[label] * product * product;
+            }
+            Assert.That(covariance[i], Is.EqualTo(expected).Within(3 * Math.Sqrt((secondMoment - expected * expected) / draws)), $"covariance {a},{b}");
+        }
+    }
+
+    [Test]
+    public void SampleLabels_LaterRows_ContinueTheTokenCount()
+    {
+        float[][] rows = [.. Enumerable.Range(0, 40).Select(t => Logits(100, (uint)t))];
+        int[] whole = Draw(rows, firstToken: 1000);
+        Assert.That(Draw(rows[25..], firstToken: 1025), Is.EqualTo(whole[25..]));
+        Assert.That(Draw(rows, firstToken: 1001), Is.Not.EqualTo(whole));
+    }
+
+    [Test]
+    public void SampleLabels_OneThread_EqualsMany()
+    {
+        float[][] rows = [.. Enumerable.Range(0, 100).Select(t => Logits(3000, (uint)t))];
+        Assert.That(Draw(rows, threads: 1), Is.EqualTo(Draw(rows, threads: 5)));
+    }
+
+    [Test]
+    public void SampleLabels_InfiniteLogits_FollowTheirMeaning()
+    {
+        float[] certain = Logits(200, 1), excluded = Logits(200, 2), two = Logits(200, 3);
+        certain[77] = float.PositiveInfinity;
+        Array.Fill(excluded, float.NegativeInfinity);
+        excluded[131] = -1e30f;
+        two[150] = two[40] = float.PositiveInfinity;
+        Assert.That(Draw([certain, excluded, two]), Is.EqualTo([77, 131, 40]));
+    }
+
+    [Test]
+    public void SampleLabels_HugeEqualLogits_TieToTheLowest()
+    {
+        // At 2³⁰ the noise, below 17, is rounded away: all scores are equal but those of the words with the largest noise, and there are none above 32.
+        float[] logits = new float[500];
+        Array.Fill(logits, 1 << 30);
+        Assert.That(Draw([logits]), Is.EqualTo([0]));
+    }
+
+    [Test]
+    public void SampleLabels_NotANumber_ThrowsNamingTheRow([Values(0, 5, 63, 64, 99)] int column)
+    {
+        float[][] rows = [Logits(100, 1), Logits(100, 2), Logits(100, 3)];
+        rows[1][column] = float.NaN;
+        Assert.That(() => Draw(rows), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 1"));
+    }
+
+    [Test]
+    public void SampleLabels_NothingAboveMinusInfinity_ThrowsNamingTheRow()
+    {
+        float[] nothing = new float[70];
+        Array.Fill(nothing, float.NegativeInfinity);
+        Assert.That(() => Draw([Logits(70, 1), Logits(70, 1), nothing]), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 2"));
+    }
+
+    [Test]
+    public void Draw_NotANumber_Throws()
+    {
+        Assert.That(() => LabelSampling.Draw([1, float.NaN], Seed, RandomPurpose.Labels, 0), Throws.InstanceOf<ArithmeticException>());
+        Assert.That(() => LabelSampling.Draw([float.NegativeInfinity], Seed, RandomPurpose.Labels, 0), Throws.InstanceOf<ArithmeticException>());
+    }
+
+    private static float[] Logits(int count, uint item)
+    {
+        float[] logits = new float[count];
+        Philox.Normal(5, RandomPurpose.Test, item, logits);
+        return logits;
+    }
+
+    private static int[] Draw(IEnumerable<float[]> rows, uint firstToken = 0, int threads = 0)
+    {
+        float[][] all = [.. rows];
+        using var backend = new CpuBackend(threads);
+        using Tensor logits = backend.Allocate(DType.F32, all.Length, all[0].Length), labels = backend.Allocate(DType.I32, 1, all.Length);
+        backend.Upload<float>([.. all.SelectMany(row => row)], logits);
+        backend.SampleLabels(logits, Seed, RandomPurpose.Labels, firstToken, labels);
+        return [.. labels.AsSpan<int>()];
+    }
+}
