@@ -22,6 +22,7 @@ public sealed class DecoderModel : IDisposable
     {
         (Backend, Config, Blocks) = (backend, config, blocks);
         (_embedding, _finalNorm, _head, _rotary, _workspace) = (embedding, finalNorm, head, rotary, workspace);
+        LogitRows = Math.Max(1, LogitElements / config.VocabularySize);
     }
 
     /// <summary>Where the weights are.</summary>
@@ -33,8 +34,8 @@ public sealed class DecoderModel : IDisposable
     /// <summary>The blocks in order.</summary>
     public IReadOnlyList<DecoderBlock> Blocks { get; }
 
-    /// <summary>Rows of hidden states whose logits fit one slice of at most 128 MB.</summary>
-    public int LogitRows => Math.Max(1, LogitElements / Config.VocabularySize);
+    /// <summary>Rows of hidden states whose logits make one slice, at most 128 MB; at least 1.</summary>
+    public int LogitRows { get; internal set; }
 
     /// <summary>Loads a dense or quantized folder.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing, has another shape or type, or holds NaN or infinite values: file, name, found, expected.</exception>

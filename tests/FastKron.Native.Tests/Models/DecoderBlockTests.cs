@@ -54,7 +54,7 @@ public sealed class DecoderBlockTests
         problem.Loss();
         long native = HostMemory.OutstandingBytes;
         problem.Loss();
-        Assert.That(HostMemory.OutstandingBytes, Is.EqualTo(native));
+        Assert.That(HostMemory.OutstandingBytes, Is.LessThanOrEqualTo(native));   // the collector may free other tests' leftovers
     }
 
     // d/dε loss(parameter + ε v) at 0, from four evaluations (error ε⁴), against ⟨gradient, v⟩. The loss sums 312 values of about 1 in float32 with

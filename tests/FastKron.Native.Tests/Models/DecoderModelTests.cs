@@ -1,7 +1,9 @@
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Models;
 using FastKron.Native.Tests.Compute;
+using FastKron.Native.Tests.Formats;
 using NUnit.Framework;
 
 namespace FastKron.Native.Tests.Models;
@@ -34,16 +36,21 @@ public sealed class DecoderModelTests
     }
 
     [Test]
-    public void Create_EmptyOrTooLongSequenceOrForeignId_NamesIt()
+    public void Load_WeightsOfAnotherModel_NamesTheTensorAndFreesWhatItLoaded()
     {
         using IBackend backend = Backends.Create("cpu");
-        ModelConfig config = RandomModel.Config(ModelFamily.Llama);
+        using var temporary = new TemporaryFolder();
+        foreach (string file in Directory.GetFiles(SharedData.Model("tiny-llama")))
+            File.Copy(file, temporary.File(Path.GetFileName(file)));
+        string config = temporary.File("config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"intermediate_size\": 768", "\"intermediate_size\": 704", StringComparison.Ordinal));
+        using ModelFolder folder = ModelFolder.Open(temporary.Path);
+        long before = HostMemory.OutstandingBytes;
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(() => PackedBatch.Create(backend, config, [[1], []]), Throws.ArgumentException.With.Message.StartsWith("sequence 1: 0 tokens, expected 1 to 64"));
-            Assert.That(() => PackedBatch.Create(backend, config, [new int[65]]), Throws.ArgumentException.With.Message.StartsWith("sequence 0: 65 tokens"));
-            Assert.That(() => PackedBatch.Create(backend, config, [[1, 40]]), Throws.ArgumentException.With.Message.StartsWith("token 1: id 40, expected 0 to 39"));
-            Assert.That(() => PackedBatch.Create(backend, config, [[-1]]), Throws.ArgumentException.With.Message.StartsWith("token 0: id -1"));
+            Assert.That(() => DecoderModel.Load(folder, backend), Throws.InstanceOf<InvalidDataException>()
+                .With.Message.Contains("model.layers.0.mlp.gate_proj.weight").And.Message.Contains("704").And.Message.Contains("768"));
+            Assert.That(HostMemory.OutstandingBytes, Is.LessThanOrEqualTo(before));
         }
     }
 
