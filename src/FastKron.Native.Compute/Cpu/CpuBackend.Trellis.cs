@@ -131,11 +131,11 @@ public sealed unsafe partial class CpuBackend
 
     private static void DecodeBand(TrellisMatrix weights, int tileRow, int column, int width, float* destination, nint stride)
     {
-        var decoder = new TrellisDecoder(weights);
         fixed (float* values = weights.Codebook.Values.Span)
         {
+            var decoder = new TrellisDecoder(weights, values);
             for (int tile = 0; tile < width / 16; tile++)
-                decoder.Decode(tileRow, column / 16 + tile, values, destination + 16 * tile, stride);
+                decoder.Decode(tileRow, column / 16 + tile, destination + 16 * tile, stride);
         }
     }
 
@@ -146,7 +146,12 @@ public sealed unsafe partial class CpuBackend
         TensorArguments.RequireHost(codes);
         TensorArguments.RequireType(codes, DType.U16);
         TensorArguments.RequireShape(codes, weights.Rows / 16 * (weights.Columns / 16), weights.Codebook.PackedWords);
-        if (!codes.IsContiguous || weights.Codebook.Bits is < 2 or > 4)
-            throw new ArgumentException($"codes: expected contiguous rows at 2, 3 or 4 bits, found {codes} at {weights.Codebook.Bits}");
+        if (!codes.IsContiguous)
+            throw new ArgumentException($"codes: expected contiguous rows, found {codes}", nameof(weights));
+        if (weights.Codebook.Vector != 2 || weights.Codebook.Bits is < 2 or > 4)
+        {
+            throw new NotSupportedException(
+                $"decoding {weights.Codebook.Name}, V = {weights.Codebook.Vector}, at {weights.Codebook.Bits} bits on the CPU; supported: V = 2 at 2, 3, 4 bits");
+        }
     }
 }

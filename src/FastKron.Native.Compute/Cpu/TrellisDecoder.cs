@@ -2,7 +2,7 @@ using FastKron.Native.Compute.Reference;
 
 namespace FastKron.Native.Compute.Cpu;
 
-/// <summary>Decodes one packed matrix tile by tile into float32.</summary>
+/// <summary>Decodes one packed matrix of a V = 2 code tile by tile into float32.</summary>
 /// <remarks>
 /// Both layouts cut a tile's ring into 32 records of 8·K bits; record l and its successor hold the states of weights 8l … 8l + 7 whole. In the plain
 /// layout records follow each other and the bytes of each 16-bit word are exchanged; in the kernel layout a record is a little-endian integer and the
@@ -13,53 +13,73 @@ internal readonly unsafe struct TrellisDecoder
     private const int Lanes = 32;
 
     private readonly byte* _codes;
-    private readonly TrellisMatrix _weights;
+    private readonly float* _values;
+    private readonly int _bits;
+    private readonly int _tileColumns;
+    private readonly TrellisLayout _layout;
 
-    public TrellisDecoder(TrellisMatrix weights)
+    /// <summary>Prepares to decode.</summary>
+    /// <param name="weights">Host memory, contiguous, at 2, 3 or 4 bits.</param>
+    /// <param name="values">The codebook's values, pinned.</param>
+    public TrellisDecoder(TrellisMatrix weights, float* values)
     {
         _codes = (byte*)weights.Codes.Address;
-        _weights = weights;
+        _values = values;
+        _bits = weights.Codebook.Bits;
+        _tileColumns = weights.Columns / 16;
+        _layout = weights.Layout;
     }
 
     /// <summary>Decodes the 16 × 16 tile (tileRow, tileColumn).</summary>
     /// <param name="tileRow">In tiles.</param>
     /// <param name="tileColumn">In tiles.</param>
-    /// <param name="values">The codebook's values, (2^16, V).</param>
     /// <param name="destination">Where element (0, 0) of the tile goes.</param>
     /// <param name="stride">Elements from one row of the destination to the next.</param>
-    public void Decode(int tileRow, int tileColumn, float* values, float* destination, nint stride)
+    public void Decode(int tileRow, int tileColumn, float* destination, nint stride)
     {
-        TrellisCodebook codebook = _weights.Codebook;
-        int bits = codebook.Bits, vector = codebook.Vector, stepBits = codebook.StepBits;
-        int tileColumns = _weights.Columns / 16;
-        bool kernel = _weights.Layout == TrellisLayout.QtipKernel;
+        // Positions are additive: weight 8l + j of a path lies at that of 8l plus that of j. Its two columns are adjacent.
+        ReadOnlySpan<byte> order = TrellisPacking.Order(_layout);
+        nint second = Offset(order[2]), third = Offset(order[4]), fourth = Offset(order[6]);
+        bool kernel = _layout == TrellisLayout.QtipKernel;
         byte* records = kernel
-            ? _codes + ((nint)(tileRow / 2) * (tileColumns / 2) + tileColumn / 2) * (4 * Lanes * bits) + (tileColumn % 2 * 2 + tileRow % 2) * bits
-            : _codes + ((nint)tileRow * tileColumns + tileColumn) * (Lanes * bits);
+            ? _codes + ((nint)(tileRow / 2) * (_tileColumns / 2) + tileColumn / 2) * (4 * Lanes * _bits) + (tileColumn % 2 * 2 + tileRow % 2) * _bits
+            : _codes + ((nint)tileRow * _tileColumns + tileColumn) * (Lanes * _bits);
 
-        ReadOnlySpan<byte> order = TrellisPacking.Order(_weights.Layout);
-        ulong record = Record(records, 0, bits, kernel);
+        ulong* codewords = (ulong*)_values;
+        int recordBits = 8 * _bits, shift = 2 * recordBits - TrellisCodebook.StateBits, stepBits = 2 * _bits;
+        ulong first = kernel ? KernelRecord(records, 0) : PlainRecord(records, 0), record = first;
         for (int lane = 0; lane < Lanes; lane++)
         {
-            ulong following = Record(records, (lane + 1) % Lanes, bits, kernel);
-            ulong window = record << (8 * bits) | following;
-            int shift = 16 * bits - TrellisCodebook.StateBits;
-            for (int i = 8 * lane; i < 8 * lane + 8; i += vector, shift -= stepBits)
-            {
-                float* codeword = values + (ushort)(window >> shift) * vector;
-                for (int v = 0; v < vector; v++)
-                    destination[(order[i + v] >> 4) * stride + (order[i + v] & 15)] = codeword[v];
-            }
+            ulong following = lane == Lanes - 1 ? first : kernel ? KernelRecord(records, lane + 1) : PlainRecord(records, lane + 1);
+            ulong window = record << recordBits | following;
+            float* target = destination + Offset(order[8 * lane]);
+            *(ulong*)target = codewords[(ushort)(window >> shift)];
+            *(ulong*)(target + second) = codewords[(ushort)(window >> (shift - stepBits))];
+            *(ulong*)(target + third) = codewords[(ushort)(window >> (shift - 2 * stepBits))];
+            *(ulong*)(target + fourth) = codewords[(ushort)(window >> (shift - 3 * stepBits))];
             record = following;
         }
+
+        nint Offset(byte position) => (position >> 4) * stride + (position & 15);
     }
 
     // The 8·K bits of a lane, the first one most significant.
-    private static ulong Record(byte* records, int lane, int bits, bool kernel)
+    private ulong KernelRecord(byte* records, int lane)
+    {
+        byte* record = records + lane * 4 * _bits;
+        return _bits switch
+        {
+            2 => *(ushort*)record,
+            3 => *(ushort*)record | (uint)record[2] << 16,
+            _ => *(uint*)record,
+        };
+    }
+
+    private ulong PlainRecord(byte* records, int lane)
     {
         ulong record = 0;
-        for (int b = 0; b < bits; b++)
-            record = record << 8 | (kernel ? records[lane * 4 * bits + bits - 1 - b] : records[(lane * bits + b) ^ 1]);
+        for (int b = lane * _bits; b < (lane + 1) * _bits; b++)
+            record = record << 8 | records[b ^ 1];
         return record;
     }
 }

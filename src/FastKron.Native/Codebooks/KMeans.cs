@@ -6,36 +6,8 @@ internal static class KMeans
     // Cells of the grid on each axis.
     private const int Grid = 64;
 
-    /// <summary>k-means++: the first centre is a point at random, each next one a point with probability ∝ its squared distance to the nearest centre.</summary>
-    /// <remarks>Arthur, Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.</remarks>
-    /// <param name="points">The points.</param>
-    /// <param name="choices">A random word for each centre; u = (word + ½)/2³² chooses the first point whose running sum of weights exceeds u · total.</param>
-    public static (double X, double Y)[] Seed(ReadOnlySpan<(double X, double Y)> points, ReadOnlySpan<uint> choices)
-    {
-        var centres = new (double X, double Y)[choices.Length];
-        double[] weights = new double[points.Length];
-        Array.Fill(weights, double.PositiveInfinity);
-        centres[0] = points[(int)(Fraction(choices[0]) * points.Length)];
-        for (int c = 1; c < centres.Length; c++)
-        {
-            double total = 0;
-            for (int i = 0; i < points.Length; i++)
-            {
-                double distance = SquaredDistance(points[i], centres[c - 1]);
-                if (distance < weights[i])
-                    weights[i] = distance;
-                total += weights[i];
-            }
-            double threshold = Fraction(choices[c]) * total, sum = weights[0];
-            int chosen = 0;
-            while (sum <= threshold)
-                sum += weights[++chosen];
-            centres[c] = points[chosen];
-        }
-        return centres;
-    }
-
     /// <summary>Lloyd's algorithm: each round moves every centre to the mean of the points nearest to it (ties: lowest centre); one without points stays.</summary>
+    /// <remarks>Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28 (1982).</remarks>
     /// <param name="points">The points. Means are summed cell by cell of a 64 × 64 grid over their bounding box, rows along x, each cell in the given order.</param>
     /// <param name="centres">Overwritten.</param>
     /// <param name="rounds">Number of rounds.</param>
@@ -136,8 +108,6 @@ internal static class KMeans
         double dx = a.X - b.X, dy = a.Y - b.Y;
         return dx * dx + dy * dy;
     }
-
-    private static double Fraction(uint word) => (word + 0.5) / 4294967296.0;
 
     private readonly record struct Box(double LowX, double HighX, double LowY, double HighY)
     {

@@ -6,6 +6,7 @@ namespace FastKron.Native.Tests.Codebooks;
 
 public sealed class HybridTableTests
 {
+    // The developer's way to make the resource: after a change of the recipe this fails and says where the new table lies.
     [Test]
     public void Build_FromSeedZero_GivesTheEmbeddedTable()
     {

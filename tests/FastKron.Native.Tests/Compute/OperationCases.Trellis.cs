@@ -1,6 +1,92 @@
+using FastKron.Native.Codebooks;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Tests.Compute.Reference;
+
 namespace FastKron.Native.Tests.Compute;
 
 internal static partial class OperationCases
 {
-    private static IEnumerable<OperationCase> Trellis => [];
+    // Sums of 32 to 576 products in float32: 6e-8 · √576, four times that for the largest of many.
+    private const double TrellisSumTolerance = 6e-6;
+
+    private static IEnumerable<OperationCase> Trellis => [.. EncodeCases, .. DecodeTilesCases, .. DecodeMatrixCases, .. TrellisMatMulCases];
+
+    // Encoded states are equal on every backend, so any difference fails.
+    private static IEnumerable<OperationCase> EncodeCases =>
+        from bits in new[] { 2, 3, 4 }
+        from tiles in new[] { 1, 3 }
+        from window in new[] { TailBitingWindow.Full, TailBitingWindow.Half }
+        select new OperationCase("trellis", $"EncodeTiles K={bits} {tiles} tiles, window {window.Weights}", 0, backend =>
+        {
+            TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
+            float[] weights = TrellisOperands.Normal(tiles * TrellisCodebook.TileSize);
+            ushort[] expected = new ushort[tiles * codebook.Steps], actual = new ushort[expected.Length];
+            for (int tile = 0; tile < tiles; tile++)
+                Viterbi.Encode(codebook, window, weights.AsSpan(tile * 256, 256), expected.AsSpan(tile * codebook.Steps, codebook.Steps));
+            Tensor targets = backend.Allocate(DType.F32, tiles, 256), states = backend.Allocate(DType.U16, tiles, codebook.Steps);
+            backend.Upload<float>(weights, targets);
+            double visits = (256 + 2 * window.Weights) / codebook.Vector * (double)TrellisCodebook.States * tiles;
+            return new(
+                () => backend.EncodeTiles(codebook, window, targets, states),
+                () =>
+                {
+                    backend.Download<ushort>(states, actual);
+                    return expected.Zip(actual).Count(pair => pair.First != pair.Second);
+                },
+                7 * visits, targets.Bytes + states.Bytes, () => TrellisOperands.Release(targets, states));
+        });
+
+    private static IEnumerable<OperationCase> DecodeTilesCases =>
+        from bits in new[] { 2, 4 }
+        select new OperationCase("trellis", $"DecodeTiles K={bits} 5 tiles", 0, backend =>
+        {
+            TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
+            ushort[] rings = TrellisPackingTests.RandomRings(codebook, 5);
+            float[] expected = new float[5 * 256];
+            codebook.Decode(rings, expected);
+            Tensor states = backend.Allocate(DType.U16, 5, codebook.Steps), values = backend.Allocate(DType.F32, 5, 256);
+            backend.Upload<ushort>(rings, states);
+            return new(
+                () => backend.DecodeTiles(codebook, states, values), () => TrellisOperands.LargestError(backend, values, expected),
+                0, states.Bytes + values.Bytes, () => TrellisOperands.Release(states, values));
+        });
+
+    // A codeword is a float16: exact in F32 and F16, rounded to 8 bits in BF16; relative to the root mean square, for numbers up to 4.
+    private static IEnumerable<OperationCase> DecodeMatrixCases =>
+        from bits in new[] { 2, 3, 4 }
+        from layout in Enum.GetValues<TrellisLayout>()
+        from type in new[] { DType.F32, DType.F16, DType.BF16 }
+        select new OperationCase("trellis", $"DecodeMatrix K={bits} {layout} 64x96 {type}", type == DType.BF16 ? 4.0 / 256 : 0, backend =>
+        {
+            var (weights, expected) = TrellisOperands.RandomMatrix(backend, bits, layout, 64, 96);
+            Tensor dense = backend.Allocate(type, 64, 96);
+            return new(
+                () => backend.DecodeMatrix(weights, dense), () => TrellisOperands.LargestError(backend, dense, expected),
+                0, weights.Codes.Bytes + dense.Bytes, () => TrellisOperands.Release(weights.Codes, dense));
+        });
+
+    private static IEnumerable<OperationCase> TrellisMatMulCases =>
+        from shape in new[] { (1, 32, 32), (1, 192, 576), (3, 64, 288), (8, 32, 64), (9, 160, 96), (33, 288, 64) }
+        from bits in new[] { 2, 3, 4 }
+        from layout in Enum.GetValues<TrellisLayout>()
+        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout}", TrellisSumTolerance, backend =>
+        {
+            var (tokens, rows, columns) = shape;
+            var (weights, dense) = TrellisOperands.RandomMatrix(backend, bits, layout, rows, columns);
+            float[] inputs = TrellisOperands.Normal(tokens * columns), expected = new float[tokens * rows];
+            for (int i = 0; i < expected.Length; i++)
+            {
+                double sum = 0;
+                for (int c = 0; c < columns; c++)
+                    sum += (double)inputs[i / rows * columns + c] * dense[i % rows * columns + c];
+                expected[i] = (float)sum;
+            }
+            Tensor x = backend.Allocate(DType.F32, tokens, columns), y = backend.Allocate(DType.F32, tokens, rows);
+            backend.Upload<float>(inputs, x);
+            return new(
+                () => backend.TrellisMatMul(x, weights, y), () => TrellisOperands.LargestError(backend, y, expected),
+                2.0 * tokens * rows * columns, weights.Codes.Bytes + x.Bytes + y.Bytes, () => TrellisOperands.Release(weights.Codes, x, y));
+        });
 }

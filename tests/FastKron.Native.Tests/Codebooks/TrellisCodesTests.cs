@@ -1,0 +1,71 @@
+using FastKron.Native.Codebooks;
+using FastKron.Native.Compute;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Codebooks;
+
+public sealed class TrellisCodesTests
+{
+    [Test]
+    public void Hybrid_OwnTable_HasUnitScaleAndDistinctCodewords()
+    {
+        TrellisCodebook codebook = TrellisCodes.Hybrid(2);
+        double power = 0;
+        HashSet<(float, float)> distinct = [];
+        for (int s = 0; s < TrellisCodebook.States; s++)
+        {
+            var (x, y) = Codeword(codebook, s);
+            power += x * x + y * y;
+            distinct.Add((x, y));
+        }
+        Assert.That(Math.Sqrt(power / (2 * TrellisCodebook.States)), Is.EqualTo(0.969).Within(0.003));   // √(15/16) plus the table's mean, invariant 11
+        Assert.That(distinct, Has.Count.EqualTo(1024));
+    }
+
+    // Expected indices and signs: trellis-formats-and-kernels.md section 1.2.
+    [TestCase(0, 0, false)]
+    [TestCase(1, 0, false)]
+    [TestCase(2, 0, false)]
+    [TestCase(0x1234, 435, false)]
+    [TestCase(0x8000, 0, true)]
+    [TestCase(0xFFFF, 0, false)]
+    public void Hybrid_KnownStates_GiveTableEntries(int state, int index, bool negative)
+    {
+        TrellisCodebook codebook = TrellisCodes.Hybrid(3);
+        float x = (float)BitConverter.UInt16BitsToHalf(codebook.Table.Span[2 * index]), y = (float)BitConverter.UInt16BitsToHalf(codebook.Table.Span[2 * index + 1]);
+        Assert.That(Codeword(codebook, state), Is.EqualTo((negative ? -x : x, y)));
+    }
+
+    [Test]
+    public void Hybrid_AllStates_HitEveryIndexWithEitherSignEquallyOften()
+    {
+        ushort[] counters = new ushort[1024];
+        for (int i = 0; i < 512; i++)
+            counters[2 * i] = counters[2 * i + 1] = BitConverter.HalfToUInt16Bits((Half)(i + 1));
+        TrellisCodebook codebook = TrellisCodes.Hybrid(2, counters);
+        var hits = Enumerable.Range(0, TrellisCodebook.States).Select(s => Codeword(codebook, s)).CountBy(c => c).ToDictionary();
+        Assert.That(hits, Has.Count.EqualTo(1024));
+        Assert.That(hits.Values, Is.All.EqualTo(64));
+        Assert.That(hits.Keys.Select(c => (MathF.Abs(c.X), c.Y)), Is.All.Matches<(float X, float Y)>(c => c.X == c.Y));
+    }
+
+    [Test]
+    public void Hybrid_OwnTableFromACheckpoint_IsTheSharedInstance([Values(2, 3, 4)] int bits)
+    {
+        TrellisCodebook own = TrellisCodes.Hybrid(bits);
+        Assert.That(TrellisCodes.Hybrid(bits, own.Table.Span), Is.SameAs(own));
+        Assert.That((own.Name, own.Bits, own.Vector, own.Steps, own.StepBits, own.PackedWords), Is.EqualTo(("quantlut_sym", bits, 2, 128, 2 * bits, 16 * bits)));
+    }
+
+    [Test]
+    public void Hybrid_BadArguments_Throw()
+    {
+        ushort[] table = TrellisCodes.Hybrid(2).Table.ToArray();
+        table[17] = 0x7C00;
+        Assert.That(() => TrellisCodes.Hybrid(5), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        Assert.That(() => TrellisCodes.Hybrid(2, table), Throws.ArgumentException.With.Message.Contains("number 17"));
+        Assert.That(() => TrellisCodes.Hybrid(2, table.AsSpan(1)), Throws.ArgumentException.With.Message.Contains("found 1023"));
+    }
+
+    private static (float X, float Y) Codeword(TrellisCodebook codebook, int state) => (codebook.Values.Span[2 * state], codebook.Values.Span[2 * state + 1]);
+}
