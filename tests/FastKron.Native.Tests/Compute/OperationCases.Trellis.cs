@@ -17,7 +17,7 @@ internal static partial class OperationCases
     private static IEnumerable<OperationCase> EncodeCases =>
         from bits in new[] { 2, 3, 4 }
         from tiles in new[] { 1, 3 }
-        from window in new[] { TailBitingWindow.Full, TailBitingWindow.Half }
+        let window = tiles == 1 ? TailBitingWindow.Full : TailBitingWindow.Half
         select new OperationCase("trellis", $"EncodeTiles K={bits} {tiles} tiles, window {window.Weights}", 0, backend =>
         {
             TrellisCodebook codebook = TrellisCodes.Hybrid(bits);

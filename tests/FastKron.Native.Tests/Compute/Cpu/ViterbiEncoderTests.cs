@@ -14,9 +14,9 @@ public sealed class ViterbiEncoderTests
 
     // States must be equal, not near: the step's arithmetic is fixed to the last bit, and so are ties.
     [Test]
-    public void Encode_EveryWidth_GivesTheStatesOfReference(
-        [Values(2, 3, 4)] int bits, [Values(128, 64)] int window, [ValueSource(nameof(Kinds))] string kind)
+    public void Encode_EveryWidth_GivesTheStatesOfReference([Values(2, 3, 4)] int bits, [ValueSource(nameof(Kinds))] string kind)
     {
+        int window = kind == "normal" ? 64 : 128;
         TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
         float[] targets = Targets(kind, codebook);
         ushort[] expected = new ushort[codebook.Steps], actual = new ushort[codebook.Steps];
