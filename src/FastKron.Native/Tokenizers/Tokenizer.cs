@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace FastKron.Native.Tokenizers;
@@ -77,7 +78,7 @@ public sealed class Tokenizer
             if (!skipSpecialTokens || !IsSpecial(id))
                 bytes.AddRange(token);
         }
-        return Encoding.UTF8.GetString([.. bytes]);
+        return Encoding.UTF8.GetString(CollectionsMarshal.AsSpan(bytes));
     }
 
     /// <summary>A decoder for ids that arrive one by one.</summary>
