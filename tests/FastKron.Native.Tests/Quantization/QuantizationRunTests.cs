@@ -1,0 +1,56 @@
+using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Evaluation;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Quantization;
+using FastKron.Native.Reports;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Quantization;
+
+/// <summary>Whole runs on the shipped model and on odd shapes.</summary>
+public sealed class QuantizationRunTests
+{
+    private string _folder = "";
+
+    [SetUp]
+    public void SetUp() => _folder = Directory.CreateTempSubdirectory("fastkron-quantization-").FullName;
+
+    [TearDown]
+    public void TearDown() => Directory.Delete(_folder, recursive: true);
+
+    // 8 gradients of 1,024 tokens are few, yet both factors must beat none clearly: 1.06 against about .6 nats with more tokens (hessians-and-rounding.md section 2.1).
+    [Test]
+    public async Task QuantizeAsync_TinyLlamaAt2Bits_FactorsBeatNone()
+    {
+        double withFactors = await DivergenceAsync("fastkron", new FisherOptions { Gradients = 8 });
+        double without = await DivergenceAsync("none", null);
+        Assert.That(withFactors, Is.LessThan(0.85 * without));
+        Assert.That(withFactors, Is.GreaterThan(0.05), "2 bits are not free");
+    }
+
+    [Test]
+    public async Task QuantizeAsync_Stories260KWithoutItsMlp_KeepsItDenseInTheSkipList()
+    {
+        string model = SharedData.Path("models/stories260K_hf"), output = Path.Combine(_folder, "stories");
+        using var backend = new CpuBackend();
+        var options = new QuantizationOptions { Model = model, Output = output, Bits = 4, Skip = ["gate", "up", "down"], Tokens = 2048, Fisher = new FisherOptions { Gradients = 4 } };
+        QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, Digest(backend));
+        using ModelFolder folder = ModelFolder.Open(output);
+        Assert.That(report.Linears, Has.Count.EqualTo(4 * folder.Config.Layers));
+        Assert.That(folder.Config.Quantization!.SkipList, Does.Contain("0_gate").And.Contain("4_down").And.Not.Contain("0_q"));
+        Assert.That(folder.Contains("model.layers.0.mlp.gate_proj.weight") && folder.Contains("model.layers.0.self_attn.q_proj.trellis"), Is.True);
+    }
+
+    private async Task<double> DivergenceAsync(string name, FisherOptions? fisher)
+    {
+        using var backend = new CpuBackend();
+        string model = SharedData.Model("tiny-llama"), output = Path.Combine(_folder, name);
+        var evaluation = new EvaluationOptions { Model = output, Original = model, Text = "self:2048", BlockLength = 256 };
+        var options = new QuantizationOptions { Model = model, Output = output, Tokens = 8192, Fisher = fisher };
+        QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, Digest(backend), evaluation);
+        return report.Evaluation!.Divergence!.Mean;
+    }
+
+    private static Func<string, CancellationToken, Task<string>> Digest(CpuBackend backend) => (path, token) => Task.FromResult(ModelDigest.OfFolder(path, backend, token));
+}

@@ -1,0 +1,76 @@
+using FastKron.Native.Quantization;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Quantization;
+
+public sealed class RunDirectoryTests
+{
+    private string _path = "";
+
+    private static Dictionary<string, string> Job(string bits) => new() { ["bits"] = bits, ["seed"] = "0" };
+
+    [SetUp]
+    public void SetUp() => _path = Path.Combine(Directory.CreateTempSubdirectory("fastkron-run-").FullName, "run");
+
+    [TearDown]
+    public void TearDown() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);
+
+    [Test]
+    public void Open_AfterFinish_RemembersTheArtefact()
+    {
+        using (RunDirectory run = RunDirectory.Open(_path, Job("2")))
+        {
+            File.WriteAllText(run.ArtefactPath("factors/a"), "content");
+            run.Finish("factors/a");
+            File.WriteAllText(run.ArtefactPath("factors/b"), "not finished");
+        }
+        using RunDirectory again = RunDirectory.Open(_path, Job("2"));
+        Assert.That(again.IsFinished("factors/a"), Is.True);
+        Assert.That(again.IsFinished("factors/b"), Is.False);
+    }
+
+    [Test]
+    public void Open_OtherJob_ListsTheDifferences()
+    {
+        RunDirectory.Open(_path, Job("2")).Dispose();
+        Assert.That(() => RunDirectory.Open(_path, Job("4")), Throws.TypeOf<InvalidDataException>().With.Message.Contains("bits was 2, is 4").And.Message.Not.Contains("seed"));
+    }
+
+    [Test]
+    public void Open_TwiceAtOnce_IsRefused()
+    {
+        using RunDirectory run = RunDirectory.Open(_path, Job("2"));
+        Assert.That(() => RunDirectory.Open(_path, Job("2")), Throws.InstanceOf<IOException>().With.Message.Contains("another process"));
+    }
+
+    [Test]
+    public void Open_TornJournalLine_DropsOnlyThatLine()
+    {
+        using (RunDirectory run = RunDirectory.Open(_path, Job("2")))
+        {
+            File.WriteAllText(run.ArtefactPath("a"), "1");
+            run.Finish("a");
+        }
+        File.AppendAllText(Path.Combine(_path, "journal.jsonl"), "{\"artefact\":\"b\",\"sha");
+        using (RunDirectory again = RunDirectory.Open(_path, Job("2")))
+        {
+            Assert.That(again.IsFinished("a"), Is.True);
+            File.WriteAllText(again.ArtefactPath("c"), "3");
+            again.Finish("c");
+        }
+        using RunDirectory third = RunDirectory.Open(_path, Job("2"));
+        Assert.That(third.IsFinished("c"), Is.True);
+        Assert.That(third.FinishedCount, Is.EqualTo(2));
+    }
+
+    [Test]
+    public void IsFinished_ArtefactChangedFromOutside_IsRefused()
+    {
+        using RunDirectory run = RunDirectory.Open(_path, Job("2"));
+        string path = run.ArtefactPath("a");
+        File.WriteAllText(path, "1");
+        run.Finish("a");
+        File.WriteAllText(path, "2");
+        Assert.That(() => run.IsFinished("a"), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path));
+    }
+}
