@@ -7,6 +7,7 @@ using NUnit.Framework;
 
 namespace FastKron.Native.Tests.Evaluation;
 
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "NUnit calls FreeModel")]
 public sealed class BlockEvaluatorTests
 {
     private CpuBackend _backend = null!;
