@@ -15,18 +15,3 @@ public sealed record GenerationOptions
     /// <summary>Seed of the draws.</summary>
     public ulong Seed { get; init; }
 }
-
-/// <summary>Why generation ended.</summary>
-public enum StopReason
-{
-    /// <summary>The model produced an end-of-sequence token.</summary>
-    EndOfSequence,
-
-    /// <summary><see cref="GenerationOptions.MaxTokens"/> tokens were generated.</summary>
-    MaxTokens,
-}
-
-/// <summary>What was generated.</summary>
-/// <param name="Tokens">New token ids, without the end-of-sequence token.</param>
-/// <param name="Reason">Why it ended.</param>
-public sealed record GenerationResult(IReadOnlyList<int> Tokens, StopReason Reason);

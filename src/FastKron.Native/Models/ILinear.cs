@@ -20,13 +20,3 @@ public interface ILinear : IDisposable
     /// <summary>dx ← dy W (+ dx if <paramref name="accumulate"/>). dy (T, m), dx (T, n).</summary>
     void BackwardInput(Tensor dy, Tensor dx, bool accumulate);
 }
-
-/// <summary>Sees every linear's inputs and output gradients during a backward pass. FastKron, the sketches, the activation Hessian and error reports are observers.</summary>
-public interface ILinearObserver
-{
-    /// <summary>Called once per linear and batch, while the tensors live.</summary>
-    /// <param name="linear">The layer.</param>
-    /// <param name="x">(T, n) inputs, activation type.</param>
-    /// <param name="d">(T, m) gradient of the loss with respect to the outputs, activation type.</param>
-    void Observe(ILinear linear, Tensor x, Tensor d);
-}

@@ -1,0 +1,11 @@
+namespace FastKron.Native.Generation;
+
+/// <summary>Why generation ended.</summary>
+public enum StopReason
+{
+    /// <summary>The model produced an end-of-sequence token.</summary>
+    EndOfSequence,
+
+    /// <summary><see cref="GenerationOptions.MaxTokens"/> tokens were generated.</summary>
+    MaxTokens,
+}
