@@ -31,7 +31,8 @@ public sealed class AtomicFile : IDisposable
         string partial = path + PartialSuffix;
         try
         {
-            return new AtomicFile(path, partial, File.OpenHandle(partial, FileMode.Create, FileAccess.Write, FileShare.None, FileOptions.None, bytes));
+            return new AtomicFile(
+                path, partial, File.OpenHandle(partial, FileMode.Create, FileAccess.Write, FileShare.None, FileOptions.None, bytes));
         }
         catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException))
         {
@@ -101,6 +102,7 @@ public sealed class AtomicFile : IDisposable
         {
             // The free space only helps the reader of the message; the cause below is what failed.
         }
-        return new IOException($"{path}: writing {bytes:N0} bytes failed{free}: {cause.Message}; make room or choose another folder, then run again", cause);
+        return new IOException(
+            $"{path}: writing {bytes:N0} bytes failed{free}: {cause.Message}; make room or choose another folder, then run again", cause);
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Security.Cryptography;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -28,7 +29,10 @@ public static class CheckpointManifest
         foreach ((string name, string expected) in files)
         {
             if (Path.GetFileName(name) != name)
-                throw MalformedFile.In(path, "files", MalformedFile.Quote(name), "the plain name of a file in the same folder", "copy the folder again");
+            {
+                throw MalformedFile.In(
+                    path, "files", MalformedFile.Quote(name), "the plain name of a file in the same folder", "copy the folder again");
+            }
             string file = Path.Combine(Path.GetDirectoryName(path)!, name);
             string found = File.Exists(file) ? Hash(file, cancellation) : "no file";
             if (found != expected)
@@ -59,7 +63,8 @@ public static class CheckpointManifest
     internal static byte[] Serialize(JsonObject json)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true, NewLine = "\n", Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        var options = new JsonWriterOptions { Indented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        using (var writer = new Utf8JsonWriter(buffer, options))
             json.WriteTo(writer);
         return [.. buffer.WrittenSpan, (byte)'\n'];
     }

@@ -29,7 +29,11 @@ public sealed class DenseCheckpointWriter : IDisposable
         {
             bool isGiven = given.Remove(stored.Name);
             if (isGiven && stored.Shape.Count != 2)
-                throw MalformedFile.In(source.Path, stored.Name, $"shape {SafetensorsTensor.Describe(stored.Shape)}", "a matrix", "config.json and weights are of different models");
+            {
+                throw MalformedFile.In(
+                    source.Path, stored.Name, $"shape {SafetensorsTensor.Describe(stored.Shape)}", "a matrix",
+                    "config.json and weights are of different models");
+            }
             bool converts = isGiven || ((stored.Type == SafetensorsType.F32 || stored.Type == SafetensorsType.F16) && stored.Shape.Count is 1 or 2);
             tensors.Add(new PlannedTensor(converts ? new SafetensorsTensor(stored.Name, SafetensorsType.BF16, stored.Shape) : stored, Copied: !converts));
             if (isGiven)
@@ -87,7 +91,10 @@ public sealed class DenseCheckpointWriter : IDisposable
     public void Complete(JsonObject origin, CancellationToken cancellation = default)
     {
         if (_missingRows.Count > 0)
-            throw new InvalidOperationException($"{_folder.Path}: {_missingRows.Count} linears were not written: {string.Join(", ", _missingRows.Keys.Take(5))}");
+        {
+            throw new InvalidOperationException(
+                $"{_folder.Path}: {_missingRows.Count} linears were not written: {string.Join(", ", _missingRows.Keys.Take(5))}");
+        }
         foreach (SafetensorsTensor tensor in _converted)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -132,7 +139,10 @@ public sealed class DenseCheckpointWriter : IDisposable
             ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(elements);
             int bad = FiniteValues.IndexOfFirstBeyond(bytes, DType.BF16, DType.BF16);
             if (bad >= 0)
-                throw new ArgumentException($"{name}: row {row + bad / columns}, column {bad % columns} is {elements[bad].ToSingle()} in bfloat16, expected a finite number");
+            {
+                throw new ArgumentException(
+                    $"{name}: row {row + bad / columns}, column {bad % columns} is {elements[bad].ToSingle()} in bfloat16, expected a finite number");
+            }
             _folder.Write(name, bytes);
         }
     }

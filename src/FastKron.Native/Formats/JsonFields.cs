@@ -38,7 +38,8 @@ internal readonly struct JsonFields
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{path}: at line {e.LineNumber + 1}, byte {e.BytePositionInLine}: broken JSON or a key twice: {e.Message}; {Cure}", e);
+            throw new InvalidDataException(
+                $"{path}: at line {e.LineNumber + 1}, byte {e.BytePositionInLine}: broken JSON or a key twice: {e.Message}; {Cure}", e);
         }
         catch (InvalidOperationException e)
         {

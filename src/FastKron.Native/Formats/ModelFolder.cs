@@ -42,7 +42,10 @@ public sealed class ModelFolder : IDisposable
     /// <exception cref="InvalidDataException">There is none of that name.</exception>
     public SafetensorsTensor Describe(string name) => FileOf(name).Tensor(name);
 
-    /// <summary>Reads a matrix (or a vector as one row) of bf16, f16 or f32 into a new tensor of <paramref name="backend"/>, checking its shape and that every value is finite.</summary>
+    /// <summary>
+    /// Reads a matrix (or a vector as one row) of bf16, f16 or f32 into a new tensor of <paramref name="backend"/>, checking its shape and that every
+    /// value is finite.
+    /// </summary>
     /// <remarks>Values are rounded to nearest even where <paramref name="type"/> is narrower; one that would become infinite is an error.</remarks>
     /// <exception cref="InvalidDataException">Missing, another shape or type, or NaN/infinite values: file, name, found, expected.</exception>
     public Tensor Load(IBackend backend, string name, int rows, int columns, DType type)
@@ -65,7 +68,11 @@ public sealed class ModelFolder : IDisposable
             else if (stored.Type == SafetensorsType.F32)
                 Fill<float>(backend, file, name, DType.F32, destination);
             else
-                throw MalformedFile.In(file.Path, name, $"type {stored.Type}", "BF16, F16 or F32", "give a dense checkpoint, or a quantized one of this engine's formats");
+            {
+                throw MalformedFile.In(
+                    file.Path, name, $"type {stored.Type}", "BF16, F16 or F32",
+                    "give a dense checkpoint, or a quantized one of this engine's formats");
+            }
             return destination;
         }
         catch
@@ -86,7 +93,8 @@ public sealed class ModelFolder : IDisposable
     /// <summary>The file that holds a tensor.</summary>
     /// <exception cref="InvalidDataException">There is none of that name.</exception>
     internal SafetensorsFile FileOf(string name) => _weights.Find(name)
-        ?? throw new InvalidDataException($"{Path}: found no tensor {name}, expected it for this config.json; config.json and weights are of different models");
+        ?? throw new InvalidDataException(
+            $"{Path}: found no tensor {name}, expected it for this config.json; config.json and weights are of different models");
 
     private static unsafe void Fill<T>(IBackend backend, SafetensorsFile file, string name, DType stored, Tensor destination) where T : unmanaged
     {

@@ -34,7 +34,8 @@ internal sealed unsafe class ModelFolderWriter : IDisposable
     private ModelFolderWriter(ModelFolder source, string path)
     {
         (_source, Path) = (source, path);
-        _partial = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(path) ?? path, $".{System.IO.Path.GetFileName(path)}.fastkron{AtomicFile.PartialSuffix}");
+        string parent = System.IO.Path.GetDirectoryName(path) ?? path, name = System.IO.Path.GetFileName(path);
+        _partial = System.IO.Path.Combine(parent, $".{name}.fastkron{AtomicFile.PartialSuffix}");
     }
 
     private sealed class Shard
@@ -95,7 +96,10 @@ internal sealed unsafe class ModelFolderWriter : IDisposable
                 Begin(shard);
             Advance(shard, 0);
             if (shard.Missing > 0)
-                throw new InvalidOperationException($"{Path}: {shard.FileName} lacks {shard.Missing} bytes of {string.Join(", ", shard.Tensors.Where(t => !t.Copied).Select(t => t.Tensor.Name))}");
+            {
+                IEnumerable<string> given = shard.Tensors.Where(static t => !t.Copied).Select(static t => t.Tensor.Name);
+                throw new InvalidOperationException($"{Path}: {shard.FileName} lacks {shard.Missing} bytes of {string.Join(", ", given)}");
+            }
         }
         if (_shards.Count > 1)
             WriteIndex();

@@ -43,22 +43,32 @@ public static class QuantizedCheckpoint
     public static QuantizedWeights Read(ModelFolder folder, string module, int rows, int columns)
     {
         QuantizationParameters parameters = folder.Config.Quantization
-            ?? throw new InvalidDataException($"{Path.Combine(folder.Path, "config.json")}: found no quip_params, expected them for the codes of {module}; {Cure}");
+            ?? throw new InvalidDataException(
+                $"{Path.Combine(folder.Path, "config.json")}: found no quip_params, expected them for the codes of {module}; {Cure}");
         RequireSupported(parameters.DecodeMode, parameters.Bits, parameters.Vector, Path.Combine(folder.Path, "config.json") + ": quip_params");
         if (parameters.TableBits != TableBits)
-            throw new NotSupportedException($"{Path.Combine(folder.Path, "config.json")}: quip_params.tlut_bits: found {parameters.TableBits}, supported is {TableBits}");
+        {
+            throw new NotSupportedException(
+                $"{Path.Combine(folder.Path, "config.json")}: quip_params.tlut_bits: found {parameters.TableBits}, supported is {TableBits}");
+        }
 
         RequireShape(module, rows, columns);
         string prefix = module + ".";
         if (folder.Contains(prefix + Split) && Number(folder, prefix + Split) is var split and not 0)
-            throw new NotSupportedException($"{folder.FileOf(prefix + Split).Path}: {prefix}{Split}: found {split}, supported is 0: one Hadamard transform over the whole axis");
+        {
+            throw new NotSupportedException(
+                $"{folder.FileOf(prefix + Split).Path}: {prefix}{Split}: found {split}, supported is 0: one Hadamard transform over the whole axis");
+        }
 
         long tiles = (long)(rows / Tile) * (columns / Tile);
         int words = Tile * parameters.Bits;
         ushort[] codes = Words(folder, prefix + Trellis, [SafetensorsType.I16, SafetensorsType.U16], [tiles, words], [tiles * words]);
         ushort[] table = Words(folder, prefix + Table, [SafetensorsType.F16], [1 << TableBits, Vector]);
         if (FiniteValues.IndexOfFirstBeyond(MemoryMarshal.AsBytes<ushort>(table), DType.F16, DType.F16) is var bad and >= 0)
-            throw Malformed(folder, $"{prefix}{Table}[{bad / Vector}, {bad % Vector}]", $"{BitConverter.UInt16BitsToHalf(table[bad])}", "a finite number");
+        {
+            throw Malformed(
+                folder, $"{prefix}{Table}[{bad / Vector}, {bad % Vector}]", $"{BitConverter.UInt16BitsToHalf(table[bad])}", "a finite number");
+        }
         return new QuantizedWeights(
             module, rows, columns, TrellisCodes.Hybrid(parameters.Bits, table), TrellisLayout.QtipKernel, codes,
             Scales(folder, prefix + InputScale, columns), Scales(folder, prefix + OutputScale, rows), Statistics: null);
@@ -99,14 +109,20 @@ public static class QuantizedCheckpoint
     internal static void RequireSupported(string mode, int bits, int vector, string where)
     {
         if (mode != HybridMode || bits is < 2 or > 4 || vector != Vector)
-            throw new NotSupportedException($"{where}: found {mode} with K = {bits}, V = {vector}; supported is {HybridMode} (HYB) with K = 2, 3 or 4 and V = {Vector}");
+        {
+            throw new NotSupportedException(
+                $"{where}: found {mode} with K = {bits}, V = {vector}; supported is {HybridMode} (HYB) with K = 2, 3 or 4 and V = {Vector}");
+        }
     }
 
     private static void RequireShape(string module, int rows, int columns)
     {
         const int SuperTile = 2 * Tile;     // the kernel layout groups tiles 2 × 2
         if (rows % SuperTile != 0 || columns % SuperTile != 0)
-            throw new NotSupportedException($"{module}: found shape ({rows}, {columns}), supported are multiples of {SuperTile} both ways; skip this linear");
+        {
+            throw new NotSupportedException(
+                $"{module}: found shape ({rows}, {columns}), supported are multiples of {SuperTile} both ways; skip this linear");
+        }
     }
 
     private static InvalidDataException Malformed(ModelFolder folder, string name, string found, string expected) =>

@@ -89,7 +89,10 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     public void Complete(JsonObject origin, CancellationToken cancellation = default)
     {
         if (_pending.Count > 0)
-            throw new InvalidOperationException($"{_folder.Path}: {_pending.Count} linears were not written: {string.Join(", ", _pending.Keys.Take(5))}");
+        {
+            throw new InvalidOperationException(
+                $"{_folder.Path}: {_pending.Count} linears were not written: {string.Join(", ", _pending.Keys.Take(5))}");
+        }
         _folder.Complete(config => config["quip_params"] = QuantizedCheckpoint.Parameters(_codebook, _skip), origin, cancellation);
     }
 
@@ -115,9 +118,15 @@ public sealed class QuantizedCheckpointWriter : IDisposable
             throw new ArgumentException($"{name}: expected shape ({shape.Rows}, {shape.Columns}), found ({weights.Rows}, {weights.Columns})");
         TrellisCodebook code = weights.Codebook;
         if (code.Name != _codebook.Name || code.Bits != _codebook.Bits || code.Vector != _codebook.Vector || code.Table.Length != _codebook.Table.Length)
-            throw new ArgumentException($"{name}: expected {_codebook.Name} at {_codebook.Bits} bits, found {code.Name} at {code.Bits} bits with a table of {code.Table.Length}");
+        {
+            throw new ArgumentException(
+                $"{name}: expected {_codebook.Name} at {_codebook.Bits} bits, found {code.Name} at {code.Bits} bits with a table of {code.Table.Length}");
+        }
         if (weights.Layout != TrellisLayout.QtipKernel)
-            throw new ArgumentException($"{name}: expected layout {TrellisLayout.QtipKernel}, which QTIP's loader takes this code to have, found {weights.Layout}");
+        {
+            throw new ArgumentException(
+                $"{name}: expected layout {TrellisLayout.QtipKernel}, which QTIP's loader takes this code to have, found {weights.Layout}");
+        }
         long words = (long)shape.Rows * shape.Columns * code.Bits / 16;
         if (weights.Codes.Length != words || weights.InputScale.Length != shape.Columns || weights.OutputScale.Length != shape.Rows)
         {
@@ -140,7 +149,10 @@ public sealed class QuantizedCheckpointWriter : IDisposable
             stored[i] = wide ? BFloat16.FromSingle(scale[i]).Bits : BitConverter.HalfToUInt16Bits((Half)scale[i]);
             float back = wide ? new BFloat16(stored[i]).ToSingle() : (float)BitConverter.UInt16BitsToHalf(stored[i]);
             if (back != scale[i])
-                throw new ArgumentException($"{weights.Name}: input scale {i} is {scale[i]:R}, expected a number that {_signType} holds exactly, as the model's type demands");
+            {
+                throw new ArgumentException(
+                    $"{weights.Name}: input scale {i} is {scale[i]:R}, expected a number that {_signType} holds exactly, as the model's type demands");
+            }
         }
         return MemoryMarshal.AsBytes<ushort>(stored);
     }

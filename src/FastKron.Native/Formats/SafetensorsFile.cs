@@ -43,7 +43,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
         if (bytes == 0)
             throw MalformedFile.At(path, 0, "an empty file", "a safetensors file", "the download did not begin: repeat it");
 
-        using var mapping = MemoryMappedFile.CreateFromFile(stream, mapName: null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+        using var mapping = MemoryMappedFile.CreateFromFile(
+            stream, mapName: null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
         MemoryMappedViewAccessor view = mapping.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.Read);
         byte* start = null;
         try

@@ -175,7 +175,11 @@ internal sealed class SafetensorsHeader
 
         long span = offsets[1] - offsets[0];
         if (!SafetensorsTensor.TryCountBytes(type, shape, out long bytes) || bytes != span)
-            throw Bad(start, $"{where}: {type} {SafetensorsTensor.Describe(shape)} in a span of {span} bytes", "shape times element size to equal the span");
+        {
+            throw Bad(
+                start, $"{where}: {type} {SafetensorsTensor.Describe(shape)} in a span of {span} bytes",
+                "shape times element size to equal the span");
+        }
         _spans.Add(new Placed(new SafetensorsTensor(name, type, shape), offsets[0], offsets[1]));
     }
 
@@ -194,7 +198,11 @@ internal sealed class SafetensorsHeader
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out long number) || number < 0)
-                throw Bad(reader.TokenStartIndex, $"{MalformedFile.Quote(Encoding.UTF8.GetString(reader.ValueSpan))} in {key} of {where}", "a whole number from 0 to 2^63-1");
+            {
+                throw Bad(
+                    reader.TokenStartIndex, $"{MalformedFile.Quote(Encoding.UTF8.GetString(reader.ValueSpan))} in {key} of {where}",
+                    "a whole number from 0 to 2^63-1");
+            }
             numbers.Add(number);
         }
         return numbers;
@@ -208,7 +216,11 @@ internal sealed class SafetensorsHeader
         foreach (Placed span in _spans)
         {
             if (span.Begin != end)
-                throw Bad(DataStart - LengthBytes, $"{MalformedFile.Quote(span.Tensor.Name)} from data byte {span.Begin} on", $"from {end}, where the tensor before it ends");
+            {
+                throw Bad(
+                    DataStart - LengthBytes, $"{MalformedFile.Quote(span.Tensor.Name)} from data byte {span.Begin} on",
+                    $"from {end}, where the tensor before it ends");
+            }
             end = span.End;
         }
         long dataBytes = fileBytes - DataStart;

@@ -35,7 +35,10 @@ internal sealed class WeightFiles : IDisposable
             else if (File.Exists(index))
                 weights.AddShards(folder, index);
             else
-                throw new InvalidDataException($"{folder}: found neither {SingleName} nor {IndexName}, expected one; give a Hugging Face folder with safetensors weights");
+            {
+                throw new InvalidDataException(
+                    $"{folder}: found neither {SingleName} nor {IndexName}, expected one; give a Hugging Face folder with safetensors weights");
+            }
             string[] names = [.. weights._byTensor.Keys];
             Array.Sort(names, string.CompareOrdinal);
             weights.Names = names;
@@ -83,7 +86,11 @@ internal sealed class WeightFiles : IDisposable
                 throw MalformedFile.In(index, "weight_map", MalformedFile.Quote(shard), "the plain name of a file in the same folder", Cure);
             string path = Path.Combine(folder, shard);
             if (!File.Exists(path))
-                throw MalformedFile.In(index, "weight_map", $"{MalformedFile.Quote(shard)}, which is not there", "all shards in the folder", "the download is incomplete: resume it");
+            {
+                throw MalformedFile.In(
+                    index, "weight_map", $"{MalformedFile.Quote(shard)}, which is not there", "all shards in the folder",
+                    "the download is incomplete: resume it");
+            }
             foreach (SafetensorsTensor tensor in Add(path).Tensors)
             {
                 if (!map.ContainsKey(tensor.Name))
@@ -93,7 +100,11 @@ internal sealed class WeightFiles : IDisposable
         foreach ((string name, string shard) in map)
         {
             if (!_byTensor.TryGetValue(name, out SafetensorsFile? file) || Path.GetFileName(file.Path) != shard)
-                throw MalformedFile.In(index, "weight_map", $"{name} in {shard}", file is null ? "a tensor that some shard holds" : $"{Path.GetFileName(file.Path)}, which holds it", Cure);
+            {
+                throw MalformedFile.In(
+                    index, "weight_map", $"{name} in {shard}",
+                    file is null ? "a tensor that some shard holds" : $"{Path.GetFileName(file.Path)}, which holds it", Cure);
+            }
         }
     }
 }
