@@ -1,0 +1,284 @@
+using System.Security.Cryptography;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Models;
+using FastKron.Native.Tests.Compute;
+using FastKron.Native.Tests.Models;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Fisher;
+
+/// <summary>The sweeps on a small random decoder of four blocks.</summary>
+[TestFixtureSource(typeof(Backends), nameof(Backends.Names))]
+public sealed class GradientSweepTests(string backendName)
+{
+    private const int Layers = 4;
+
+    private readonly IBackend _backend = Backends.Create(backendName);
+    private DecoderModel _model = null!;
+
+    private static readonly FisherOptions Single = new() { GradientType = DType.F32 };
+
+    // Three minibatches of several sequences of odd lengths.
+    private static readonly IReadOnlyList<IReadOnlyList<int[]>> Minibatches =
+    [
+        [RandomModel.Ids(7, 40, 1), RandomModel.Ids(12, 40, 2), RandomModel.Ids(1, 40, 3)],
+        [RandomModel.Ids(20, 40, 4)],
+        [RandomModel.Ids(3, 40, 5), RandomModel.Ids(3, 40, 6), RandomModel.Ids(9, 40, 7), RandomModel.Ids(5, 40, 8)],
+    ];
+
+    [OneTimeSetUp]
+    public void Create() => _model = RandomModel.Create(_backend, RandomModel.Config(ModelFamily.Qwen3, Layers));
+
+    [OneTimeTearDown]
+    public void Release()
+    {
+        _model.Dispose();
+        _backend.Dispose();
+    }
+
+    [Test]
+    public void Run_TrueLabels_EqualsPlainBackpropagationOfEachMinibatch()
+    {
+        Dictionary<string, float[][]> swept = Sweep(Single with { Labels = LabelSource.True });
+        Assert.That(swept, Has.Count.EqualTo(7 * Layers));
+        for (int k = 0; k < Minibatches.Count; k++)
+        {
+            int labels = Minibatches[k].Sum(s => s.Length - 1);
+            var plain = new GradientCollector(_backend);
+            GradientCollector.Backpropagate(_model, Minibatches[k], 1f / labels, plain);
+            foreach ((string name, float[] expected) in plain.Gradients)
+                Assert.That(RelativeError(swept[name][k], expected), Is.LessThan(1e-6), $"{name}, gradient {k}");
+        }
+    }
+
+    [Test]
+    public void Run_AnyMicroBatches_GivesTheSameGradients([Values] LabelSource labels)
+    {
+        // Invariant 6: packing must not matter; 1e-5 is the bound for another order of f32 sums. Sampled labels follow the token, not the batch.
+        Dictionary<string, float[][]> whole = Sweep(Single with { Labels = labels, Seed = 5 }), apart = Sweep(Single with { Labels = labels, Seed = 5, MicroBatchTokens = 1 });
+        foreach ((string name, float[][] gradients) in whole)
+        {
+            for (int k = 0; k < gradients.Length; k++)
+                Assert.That(RelativeError(apart[name][k], gradients[k]), Is.LessThan(1e-5), $"{name}, gradient {k}");
+        }
+    }
+
+    [TestCase(1)]
+    [TestCase(2)]
+    public void Run_LittleHostMemory_RecomputesTheSameBits(int copiesSaved)
+    {
+        long hidden = Minibatches.Sum(m => m.Sum(s => s.Length)) * _model.Config.HiddenSize * sizeof(float);
+        FisherOptions tight = Single with { MaxHostBytes = (Layers + 1 - copiesSaved) * hidden };
+        if (copiesSaved == 2)
+        {
+            // 4 blocks: distance 2 keeps 2 + 1 inputs and the gradient, which is the least.
+            Assert.That(() => Sweep(tight), Throws.TypeOf<InsufficientMemoryException>().With.Message.Contains("--tokens"));
+            return;
+        }
+        Assert.That(FisherPlan.Create(_model.Config, tight, Minibatches.Sum(m => m.Sum(s => (long)s.Length)), DType.F32).CheckpointInterval, Is.EqualTo(2));
+        Assert.That(Sweep(tight), Is.EqualTo(Sweep(Single)));
+    }
+
+    [Test]
+    public void Run_SomeLinears_GivesTheirSameBits()
+    {
+        string[] wanted = ["model.layers.1.mlp.up_proj", "model.layers.3.self_attn.q_proj"];
+        Dictionary<string, float[][]> all = Sweep(Single), some = Sweep(Single, wanted.Contains);
+        Assert.That(some.Keys, Is.EqualTo(wanted.Reverse()), "from the last block to the first");
+        foreach (string name in wanted)
+            Assert.That(some[name], Is.EqualTo(all[name]));
+        Assert.That(Sweep(Single, _ => false), Is.Empty);
+    }
+
+    [Test]
+    public void Run_Seeds_ChangeSampledLabelsOnly()
+    {
+        string name = "model.layers.0.mlp.down_proj";
+        Assert.That(Sweep(Single with { Seed = 1 })[name], Is.Not.EqualTo(Sweep(Single with { Seed = 2 })[name]));
+        Assert.That(Sweep(Single with { Seed = 1, Labels = LabelSource.True })[name], Is.EqualTo(Sweep(Single with { Seed = 2, Labels = LabelSource.True })[name]));
+    }
+
+    [Test]
+    public void Run_MeanCentering_LeavesGradientsThatSumToZero()
+    {
+        float[][] gradients = Sweep(Single with { Centering = GradientCentering.Mean })["model.layers.2.self_attn.v_proj"];
+        double scale = Math.Sqrt(gradients.Sum(g => g.Sum(v => (double)v * v)) / gradients[0].Length);
+        for (int i = 0; i < gradients[0].Length; i++)
+            Assert.That(gradients.Sum(g => (double)g[i]), Is.Zero.Within(1e-6 * scale));
+    }
+
+    [Test]
+    public void Run_Always_LeavesTheWeightsUnchanged()
+    {
+        byte[] before = Hash();
+        Sweep(new FisherOptions());
+        Moments(new FisherOptions());
+        Assert.That(Hash(), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void Run_Cancelled_StopsAndFreesItsMemory()
+    {
+        long before = HostMemory.OutstandingBytes;
+        Sweep(Single);   // the model's scratch memory has its size from here on
+        before = HostMemory.OutstandingBytes;
+        for (int reports = 0; reports < 8; reports++)
+        {
+            using var source = new CancellationTokenSource();
+            int left = reports;
+            var progress = new Progress(_ =>
+            {
+                if (left-- == 0)
+                    source.Cancel();
+            });
+            Assert.Throws<OperationCanceledException>(() => new GradientSweep(_model, Single).Run(Minibatches, _ => true, _ => { }, progress, source.Token));
+            Assert.That(HostMemory.OutstandingBytes, Is.EqualTo(before));
+        }
+    }
+
+    [Test]
+    public void Run_Progress_RisesToOne([Values] FactorSource source, [Values(1L, null)] long? layersKept)
+    {
+        var seen = new List<FisherProgress>();
+        long hidden = Minibatches.Sum(m => m.Sum(s => s.Length)) * _model.Config.HiddenSize * sizeof(float);
+        FisherOptions options = new() { Source = source, MaxHostBytes = layersKept is null ? null : 4 * hidden };
+        new FisherCollector(_model, options).Collect(Minibatches, name => !name.Contains("layers.0."), factors => factors.Dispose(), new Progress(seen.Add));
+        Assert.That(seen.Select(p => p.Fraction), Is.Ordered);
+        Assert.That(seen[^1].Fraction, Is.EqualTo(1).Within(1e-9));
+        Assert.That(seen[^1].Remaining, Is.EqualTo(TimeSpan.Zero).Within(TimeSpan.FromMilliseconds(1)));
+        Assert.That(seen.Count(p => p.Module is not null), Is.EqualTo(7 * (Layers - 1)));
+    }
+
+    [Test]
+    public void Run_NoMinibatch_Throws()
+    {
+        var sweep = new GradientSweep(_model, Single with { Labels = LabelSource.True });
+        Assert.Throws<ArgumentException>(() => sweep.Run([], _ => true, _ => { }));
+        Assert.Throws<ArgumentException>(() => sweep.Run([[]], _ => true, _ => { }));
+        Assert.Throws<ArgumentException>(() => sweep.Run([[[1], [2]]], _ => true, _ => { }), "no token has a successor");
+    }
+
+    [Test]
+    public void Collect_FastKron_FitsEveryLinearFromItsStack()
+    {
+        var options = new FisherOptions { GradientType = DType.F32, Solver = new SolverOptions { Iterations = 2 } };
+        var fitted = new Dictionary<string, (float[] Out, float[] In)>();
+        new FisherCollector(_model, options).Collect(Minibatches, _ => true, factors =>
+        {
+            using (factors)
+            {
+                fitted.Add(factors.Name, (factors.HOut!.AsSpan<float>().ToArray(), factors.HIn!.AsSpan<float>().ToArray()));
+                Assert.That(factors.Evidence, Has.Property("Source").EqualTo("fastkron").And.Property("Solver").EqualTo("likelihood").And.Property("Labels").EqualTo("sampled"));
+                Assert.That(factors.Evidence, Has.Property("Gradients").EqualTo(3).And.Property("Tokens").EqualTo(60).And.Property("HalfSteps").EqualTo(4));
+            }
+        });
+        Assert.That(fitted, Has.Count.EqualTo(7 * Layers));
+        new GradientSweep(_model, options).Run(Minibatches, name => name.EndsWith("down_proj", StringComparison.Ordinal), stack =>
+        {
+            using SolvedFactors solved = FactorSolvers.Solve(stack, options.Solver);
+            Assert.That(solved.HOut.AsSpan<float>().ToArray(), Is.EqualTo(fitted[stack.Name].Out));
+            Assert.That(solved.HIn.AsSpan<float>().ToArray(), Is.EqualTo(fitted[stack.Name].In));
+        });
+    }
+
+    [Test]
+    public void Collect_Activation_GivesSecondMomentsOfTheInputs()
+    {
+        Dictionary<string, float[]> moments = Moments(new FisherOptions { MicroBatchTokens = 16 });
+        Assert.That(moments, Has.Count.EqualTo(7 * Layers));
+        var observer = new MomentObserver();
+        foreach (IReadOnlyList<int[]> minibatch in Minibatches)
+            GradientCollector.Backpropagate(_model, minibatch, 1, observer);
+        foreach ((string name, double[,] sum) in observer.Moments)
+        {
+            double trace = Dense.Trace(sum) / sum.GetLength(0);
+            float[] expected = [.. sum.Cast<double>().Select(v => (float)(v / trace))];
+            Assert.That(RelativeError(moments[name], expected), Is.LessThan(1e-5), name);
+        }
+        Assert.That(moments["model.layers.2.self_attn.k_proj"], Is.EqualTo(moments["model.layers.2.self_attn.q_proj"]), "one input");
+        Assert.That(moments["model.layers.2.self_attn.o_proj"], Is.Not.EqualTo(moments["model.layers.2.self_attn.q_proj"]));
+    }
+
+    [Test]
+    public void Plan_KnownShapes_CountsBytes()
+    {
+        ModelConfig config = _model.Config;   // hidden 24, queries 32, keys 16, intermediate 28
+        long weights = 24 * 32 + 2 * 24 * 16 + 32 * 24 + 3 * 24 * 28;
+        FisherPlan plan = FisherPlan.Create(config, new FisherOptions { Gradients = 10, MaxHostBytes = long.MaxValue }, tokens: 1000, DType.F32);
+        Assert.That(plan.StackBytes, Is.EqualTo(weights * 10 * 2));
+        Assert.That(plan.WeightBytes, Is.EqualTo(weights * Layers * 4));
+        Assert.That(plan.HostBytes, Is.EqualTo((Layers + 1) * 1000L * 24 * 4));
+        FisherPlan activation = FisherPlan.Create(config, new FisherOptions { Source = FactorSource.Activation }, tokens: 1000, DType.F32);
+        Assert.That(activation.HostBytes, Is.EqualTo(1000L * 24 * 4));
+        Assert.That(activation.StackBytes, Is.EqualTo((24 * 24 + 32 * 32 + 24 * 24 + 28 * 28) * 4));
+    }
+
+    private Dictionary<string, float[][]> Sweep(FisherOptions options, Func<string, bool>? isWanted = null)
+    {
+        var gradients = new Dictionary<string, float[][]>();
+        new GradientSweep(_model, options).Run(Minibatches, isWanted ?? (_ => true), stack => gradients.Add(stack.Name, [.. Enumerable.Range(0, stack.Count).Select(k =>
+        {
+            using Tensor gradient = _backend.Allocate(DType.F32, stack.Outputs, stack.Inputs);
+            _backend.Convert(stack.Gradient(k), gradient);
+            return gradient.AsSpan<float>().ToArray();
+        })]));
+        return gradients;
+    }
+
+    private Dictionary<string, float[]> Moments(FisherOptions options)
+    {
+        var moments = new Dictionary<string, float[]>();
+        new FisherCollector(_model, options with { Source = FactorSource.Activation }).Collect(Minibatches, _ => true, factors =>
+        {
+            using (factors)
+            {
+                Assert.That(factors.HOut, Is.Null);
+                moments.Add(factors.Name, factors.HIn!.AsSpan<float>().ToArray());
+            }
+        });
+        return moments;
+    }
+
+    private byte[] Hash()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (DenseLinear linear in _model.Blocks.SelectMany(b => b.Linears).Cast<DenseLinear>())
+            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(linear.Weight.AsSpan<float>()));
+        return hash.GetHashAndReset();
+    }
+
+    private static double RelativeError(float[] actual, float[] expected)
+    {
+        double difference = 0, norm = 0;
+        for (int i = 0; i < expected.Length; i++)
+        {
+            difference += Math.Pow(actual[i] - expected[i], 2);
+            norm += Math.Pow(expected[i], 2);
+        }
+        return Math.Sqrt(difference / norm);
+    }
+
+    private sealed class Progress(Action<FisherProgress> report) : IProgress<FisherProgress>
+    {
+        public void Report(FisherProgress value) => report(value);
+    }
+
+    private sealed class MomentObserver : ILinearObserver
+    {
+        public Dictionary<string, double[,]> Moments { get; } = [];
+
+        public void Observe(ILinear linear, Tensor x, Tensor d)
+        {
+            double[,] rows = Dense.ToArray(x), moment = Dense.Multiply(Dense.Transpose(rows), rows);
+            if (!Moments.TryAdd(linear.Name, moment))
+            {
+                double[,] sum = Moments[linear.Name];
+                for (int i = 0; i < moment.Length; i++)
+                    sum[i / linear.Inputs, i % linear.Inputs] += moment[i / linear.Inputs, i % linear.Inputs];
+            }
+        }
+    }
+}
