@@ -11,6 +11,10 @@ public sealed partial class CpuBackend
     // Elements that one parallel work item transforms at least, so that small rows do not pay for the scheduling.
     private const int HadamardItemElements = 1 << 14;
 
+    // Rows that one pass over the columns combines at most, and bytes of a row that it takes at a time: together a first-level cache.
+    private const int HadamardPassRows = 64;
+    private const int HadamardStripBytes = 512;
+
     /// <inheritdoc/>
     public void Hadamard(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse)
     {
@@ -65,12 +69,40 @@ public sealed partial class CpuBackend
         }
         else
         {
-            int panels = (x.Columns + HadamardWork<T>.PanelWidth - 1) / HadamardWork<T>.PanelWidth;
-            int width = Math.Max(1, HadamardItemElements / (size * HadamardWork<T>.PanelWidth));
-            For((panels + width - 1) / width, item => work.TransformPanels(item * width, Math.Min(panels, (item + 1) * width)));
+            foreach (HadamardPass pass in Passes(factor))
+            {
+                int columns = Math.Max(1, HadamardItemElements / pass.Count), chunks = (x.Columns + columns - 1) / columns;
+                For(size / pass.Count * chunks, item => work.TransformColumns(pass, item / chunks, item % chunks * columns, columns));
+            }
         }
         ArrayPool<T>.Shared.Return(multipliers);
         ArrayPool<T>.Shared.Return(mix);
+    }
+
+    // U = H_base ⊗ H ⊗ … ⊗ H: every factor combines rows that lie apart by the product of the sizes of the factors after it.
+    private static IEnumerable<HadamardPass> Passes(HadamardFactor factor)
+    {
+        int stride = 1;
+        do
+        {
+            int count = Math.Min(HadamardPassRows, factor.PowerOfTwo / stride);
+            yield return new HadamardPass(stride, count, IsBase: false, IsFirst: stride == 1, IsLast: stride * count == factor.Size);
+            stride *= count;
+        }
+        while (stride < factor.PowerOfTwo);
+        if (factor.BaseOrder > 1)
+            yield return new HadamardPass(stride, factor.BaseOrder, IsBase: true, IsFirst: false, IsLast: true);
+    }
+
+    /// <summary>A pass over the rows of a matrix: groups of rows are combined, each group on its own.</summary>
+    /// <param name="Stride">Rows between members of a group.</param>
+    /// <param name="Count">Members of a group.</param>
+    /// <param name="IsBase">The base matrix; else Sylvester's.</param>
+    /// <param name="IsFirst">Multiplies its input.</param>
+    /// <param name="IsLast">Multiplies its output.</param>
+    private readonly record struct HadamardPass(int Stride, int Count, bool IsBase, bool IsFirst, bool IsLast)
+    {
+        public int Row(int group, int member) => group / Stride * Stride * Count + group % Stride + member * Stride;
     }
 
     /// <summary>One call's constants.</summary>
@@ -81,64 +113,71 @@ public sealed partial class CpuBackend
     /// <param name="ScaleFirst">Whether the numbers before differ from 1.</param>
     private sealed record HadamardWork<T>(Tensor X, HadamardFactor Factor, T[] Mix, T[] Multipliers, bool ScaleFirst) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        /// <summary>Columns transformed together: one cache line.</summary>
-        public static unsafe int PanelWidth => 64 / sizeof(T);
-
         private ReadOnlySpan<T> Before => Multipliers.AsSpan(0, Factor.Size);
 
         private ReadOnlySpan<T> After => Multipliers.AsSpan(Factor.Size, Factor.Size);
 
+        private int StripLength => WalshHadamard.StripLength<T>(Factor.BaseOrder);
+
         public void TransformRows(int first, int end)
         {
-            T[] scratch = ArrayPool<T>.Shared.Rent(Factor.Size);
+            int block = Factor.PowerOfTwo;
+            T[] scratch = ArrayPool<T>.Shared.Rent(Factor.Size + StripLength);
+            Span<T> mixed = scratch.AsSpan(0, Factor.Size);
             for (int r = first; r < end; r++)
             {
-                Span<T> row = X.Row<T>(r);
+                Span<T> row = X.Row<T>(r), sums = row;
                 if (ScaleFirst)
                     TensorPrimitives.Multiply(row, Before, row);
-                TensorPrimitives.Multiply(Sum(row, scratch, 1), After, row);
+                for (int k = 0; k < Factor.BaseOrder; k++)
+                    WalshHadamard.Transform(row.Slice(k * block, block), lowest: 1);
+                if (Factor.BaseOrder > 1)
+                {
+                    WalshHadamard.Mix(row, Mix, Factor.BaseOrder, scratch.AsSpan(Factor.Size), mixed);
+                    sums = mixed;
+                }
+                TensorPrimitives.Multiply(sums, After, row);
             }
             ArrayPool<T>.Shared.Return(scratch);
         }
 
-        // Gathers PanelWidth columns beside each other: strides of a power of two would otherwise fall on few cache sets.
-        public void TransformPanels(int first, int end)
+        // Takes the group's rows strip by strip into a panel, so that the butterflies stay in the first-level cache.
+        public unsafe void TransformColumns(HadamardPass pass, int group, int firstColumn, int columns)
         {
-            int size = Factor.Size, width = PanelWidth;
-            T[] panel = ArrayPool<T>.Shared.Rent(size * width), scratch = ArrayPool<T>.Shared.Rent(size * width);
-            Span<T> packed = panel.AsSpan(0, size * width);
-            for (int p = first; p < end; p++)
+            int width = HadamardStripBytes / sizeof(T), length = pass.Count * width;
+            T[] scratch = ArrayPool<T>.Shared.Rent(2 * length + StripLength);
+            Span<T> panel = scratch.AsSpan(0, length), mixed = scratch.AsSpan(length, length);
+            int end = Math.Min(X.Columns, firstColumn + columns);
+            for (int column = firstColumn; column < end; column += width)
             {
-                int column = p * width, columns = Math.Min(width, X.Columns - column);
-                for (int r = 0; r < size; r++)
+                int count = Math.Min(width, end - column);
+                for (int i = 0; i < pass.Count; i++)
                 {
-                    Span<T> lanes = packed.Slice(r * width, width);
-                    ReadOnlySpan<T> source = X.Row<T>(r).Slice(column, columns);
-                    if (ScaleFirst)
-                        TensorPrimitives.Multiply(source, Before[r], lanes);
+                    int row = pass.Row(group, i);
+                    Span<T> lanes = panel.Slice(i * width, width);
+                    ReadOnlySpan<T> source = X.Row<T>(row).Slice(column, count);
+                    if (pass.IsFirst && ScaleFirst)
+                        TensorPrimitives.Multiply(source, Before[row], lanes);
                     else
                         source.CopyTo(lanes);
-                    lanes[columns..].Clear();
+                    lanes[count..].Clear();
                 }
-                ReadOnlySpan<T> sums = Sum(packed, scratch, width);
-                for (int r = 0; r < size; r++)
-                    TensorPrimitives.Multiply(sums.Slice(r * width, columns), After[r], X.Row<T>(r).Slice(column, columns));
+                if (pass.IsBase)
+                    WalshHadamard.Mix(panel, Mix, pass.Count, scratch.AsSpan(2 * length), mixed);
+                else
+                    WalshHadamard.Transform(panel, width);
+                ReadOnlySpan<T> sums = pass.IsBase ? mixed : panel;
+                for (int i = 0; i < pass.Count; i++)
+                {
+                    int row = pass.Row(group, i);
+                    Span<T> destination = X.Row<T>(row).Slice(column, count);
+                    if (pass.IsLast)
+                        TensorPrimitives.Multiply(sums.Slice(i * width, count), After[row], destination);
+                    else
+                        sums.Slice(i * width, count).CopyTo(destination);
+                }
             }
             ArrayPool<T>.Shared.Return(scratch);
-            ArrayPool<T>.Shared.Return(panel);
-        }
-
-        // The unnormalised transform of interleaved vectors; returns where the sums are.
-        private Span<T> Sum(Span<T> x, T[] scratch, int interleaved)
-        {
-            int block = Factor.PowerOfTwo * interleaved;
-            for (int k = 0; k < Factor.BaseOrder; k++)
-                WalshHadamard.Transform(x.Slice(k * block, block), interleaved);
-            if (Factor.BaseOrder == 1)
-                return x;
-            Span<T> mixed = scratch.AsSpan(0, x.Length);
-            WalshHadamard.Mix(x, Mix, Factor.BaseOrder, mixed);
-            return mixed;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -14,7 +15,7 @@ internal static class WalshHadamard
 {
     /// <summary>Sylvester transform, not normalised: for h = lowest, 2·lowest, …: (a, b) ← (a + b, a − b) for elements h apart.</summary>
     /// <param name="x">lowest · 2^p elements; overwritten.</param>
-    /// <param name="lowest">Interleaved vectors, a power of two.</param>
+    /// <param name="lowest">Interleaved vectors: a power of two, or a multiple of the lanes of a 256-bit vector.</param>
     public static void Transform<T>(Span<T> x, int lowest) where T : unmanaged, IFloatingPointIeee754<T>
     {
         int lanes = Vector256<T>.Count, level = lowest;
@@ -45,48 +46,73 @@ internal static class WalshHadamard
     /// <param name="source">order blocks of equal length.</param>
     /// <param name="signs">(order, order) ±1.</param>
     /// <param name="order">Order of the base matrix, a multiple of 4.</param>
+    /// <param name="strip">Scratch of at least <see cref="StripLength{T}"/> elements.</param>
     /// <param name="destination">Like source; must not overlap it.</param>
-    public static void Mix<T>(ReadOnlySpan<T> source, ReadOnlySpan<T> signs, int order, Span<T> destination) where T : unmanaged, IFloatingPointIeee754<T>
+    public static void Mix<T>(ReadOnlySpan<T> source, ReadOnlySpan<T> signs, int order, Span<T> strip, Span<T> destination)
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
-        int length = source.Length / order, lanes = Vector256<T>.Count;
-        int vectorised = Vector256.IsHardwareAccelerated ? length / lanes * lanes : 0;
-        for (int i = 0; i < order && vectorised > 0; i += 4)
-            MixFourBlocks(source, signs.Slice(i * order, 4 * order), order, length, vectorised, destination.Slice(i * length, 4 * length));
-        for (int i = 0; i < order; i++)
+        // Blocks lie a power of two apart, so their elements j share few cache sets: two vectors of each are copied beside each other first.
+        int length = source.Length / order, width = 2 * Vector256<T>.Count;
+        Span<T> inputs = strip[..(order * width)], sums = strip.Slice(order * width, order * width);
+        for (int j = 0; j < length; j += width)
         {
-            for (int j = vectorised; j < length; j++)
+            int count = Math.Min(width, length - j);
+            for (int k = 0; k < order; k++)
             {
-                T sum = source[j] * signs[i * order];
-                for (int k = 1; k < order; k++)
-                    sum += source[k * length + j] * signs[i * order + k];
-                destination[i * length + j] = sum;
+                source.Slice(k * length + j, count).CopyTo(inputs[(k * width)..]);
+                inputs.Slice(k * width + count, width - count).Clear();
             }
+            for (int i = 0; i < order; i += 4)
+                MixFour(inputs, signs.Slice(i * order, 4 * order), order, sums.Slice(i * width, 4 * width));
+            for (int i = 0; i < order; i++)
+                sums.Slice(i * width, count).CopyTo(destination[(i * length + j)..]);
         }
     }
 
+    /// <summary>Scratch elements of <see cref="Mix"/>.</summary>
+    public static int StripLength<T>(int order) => 4 * order * Vector256<T>.Count;
+
     // ±1 times x is exact, so a fused and an unfused multiply-add agree.
-    private static void MixFourBlocks<T>(ReadOnlySpan<T> source, ReadOnlySpan<T> signs, int order, int length, int vectorised, Span<T> destination)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static void MixFour<T>(ReadOnlySpan<T> inputs, ReadOnlySpan<T> signs, int order, Span<T> sums) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        ref T from = ref MemoryMarshal.GetReference(source);
-        ref T to = ref MemoryMarshal.GetReference(destination);
-        for (nuint j = 0; j < (nuint)vectorised; j += (nuint)Vector256<T>.Count)
+        int lanes = Vector256<T>.Count, width = 2 * lanes;
+        if (!Vector256.IsHardwareAccelerated)
         {
-            Vector256<T> x = Vector256.LoadUnsafe(ref from, j);
-            Vector256<T> a = x * signs[0], b = x * signs[order], c = x * signs[2 * order], d = x * signs[3 * order];
-            for (int k = 1; k < order; k++)
+            for (int i = 0; i < sums.Length; i++)
             {
-                x = Vector256.LoadUnsafe(ref from, j + (nuint)(k * length));
-                a = MultiplyAdd(x, signs[k], a);
-                b = MultiplyAdd(x, signs[order + k], b);
-                c = MultiplyAdd(x, signs[2 * order + k], c);
-                d = MultiplyAdd(x, signs[3 * order + k], d);
+                (int row, int lane) = Math.DivRem(i, width);
+                T sum = T.Zero;
+                for (int k = 0; k < order; k++)
+                    sum += inputs[k * width + lane] * signs[row * order + k];
+                sums[i] = sum;
             }
-            a.StoreUnsafe(ref to, j);
-            b.StoreUnsafe(ref to, j + (nuint)length);
-            c.StoreUnsafe(ref to, j + (nuint)(2 * length));
-            d.StoreUnsafe(ref to, j + (nuint)(3 * length));
+            return;
         }
+        ref T x = ref MemoryMarshal.GetReference(inputs);
+        ref T s0 = ref MemoryMarshal.GetReference(signs);
+        ref T s1 = ref Unsafe.Add(ref s0, order), s2 = ref Unsafe.Add(ref s1, order), s3 = ref Unsafe.Add(ref s2, order);
+        Vector256<T> a0 = default, a1 = default, b0 = default, b1 = default, c0 = default, c1 = default, d0 = default, d1 = default;
+        for (int k = 0; k < order; k++)
+        {
+            Vector256<T> x0 = Vector256.LoadUnsafe(ref x, (nuint)(k * width)), x1 = Vector256.LoadUnsafe(ref x, (nuint)(k * width + lanes));
+            Vector256<T> s = Vector256.Create(Unsafe.Add(ref s0, k));
+            (a0, a1) = (MultiplyAdd(x0, s, a0), MultiplyAdd(x1, s, a1));
+            s = Vector256.Create(Unsafe.Add(ref s1, k));
+            (b0, b1) = (MultiplyAdd(x0, s, b0), MultiplyAdd(x1, s, b1));
+            s = Vector256.Create(Unsafe.Add(ref s2, k));
+            (c0, c1) = (MultiplyAdd(x0, s, c0), MultiplyAdd(x1, s, c1));
+            s = Vector256.Create(Unsafe.Add(ref s3, k));
+            (d0, d1) = (MultiplyAdd(x0, s, d0), MultiplyAdd(x1, s, d1));
+        }
+        ref T sum0 = ref MemoryMarshal.GetReference(sums);
+        a0.StoreUnsafe(ref sum0);
+        a1.StoreUnsafe(ref sum0, (nuint)lanes);
+        b0.StoreUnsafe(ref sum0, (nuint)width);
+        b1.StoreUnsafe(ref sum0, (nuint)(width + lanes));
+        c0.StoreUnsafe(ref sum0, (nuint)(2 * width));
+        c1.StoreUnsafe(ref sum0, (nuint)(2 * width + lanes));
+        d0.StoreUnsafe(ref sum0, (nuint)(3 * width));
+        d1.StoreUnsafe(ref sum0, (nuint)(3 * width + lanes));
     }
 
     private static void TwoLevels<T>(Span<T> x, int level) where T : unmanaged, IFloatingPointIeee754<T>
@@ -152,7 +178,7 @@ internal static class WalshHadamard
         }
     }
 
-    private static Vector256<T> MultiplyAdd<T>(Vector256<T> x, T sign, Vector256<T> sum) where T : unmanaged, IFloatingPointIeee754<T> => typeof(T) == typeof(float)
-        ? Vector256.MultiplyAddEstimate(x.AsSingle(), Vector256.Create(sign).AsSingle(), sum.AsSingle()).As<float, T>()
-        : Vector256.MultiplyAddEstimate(x.AsDouble(), Vector256.Create(sign).AsDouble(), sum.AsDouble()).As<double, T>();
+    private static Vector256<T> MultiplyAdd<T>(Vector256<T> x, Vector256<T> sign, Vector256<T> sum) where T : unmanaged => typeof(T) == typeof(float)
+        ? Vector256.MultiplyAddEstimate(x.AsSingle(), sign.AsSingle(), sum.AsSingle()).As<float, T>()
+        : Vector256.MultiplyAddEstimate(x.AsDouble(), sign.AsDouble(), sum.AsDouble()).As<double, T>();
 }
