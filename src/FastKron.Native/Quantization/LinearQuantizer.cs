@@ -5,8 +5,8 @@ using FastKron.Native.Compute.Reference;
 using FastKron.Native.Fisher;
 using FastKron.Native.Incoherence;
 using FastKron.Native.Rounding;
-using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 using DType = FastKron.Native.Compute.Tensors.DType;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Quantization;
 
