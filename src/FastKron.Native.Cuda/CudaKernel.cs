@@ -1,0 +1,98 @@
+using System.Runtime.CompilerServices;
+using static FastKron.Native.Cuda.DriverApi;
+
+namespace FastKron.Native.Cuda;
+
+/// <summary>A kernel of a loaded module. Immutable but for the limit of dynamic shared memory; grid and block go to <see cref="Launch"/>.</summary>
+public sealed unsafe class CudaKernel
+{
+    private static readonly void* BufferPointer = (void*)1, BufferSize = (void*)2, BufferEnd = (void*)0;
+
+    private readonly nint _function;
+    private nuint _checkedSize;
+    private uint _dynamicLimit = 48 * 1024;
+
+    internal CudaKernel(string name, nint function)
+    {
+        (KernelName, _function) = (name, function);
+        (MaxThreadsPerBlock, SharedMemory, LocalMemory) = (Get(CUFunctionAttribute.MaxThreadsPerBlock), Get(CUFunctionAttribute.SharedSizeBytes), Get(CUFunctionAttribute.LocalSizeBytes));
+        (Registers, PtxVersion, BinaryVersion) = (Get(CUFunctionAttribute.NumRegs), Get(CUFunctionAttribute.PtxVersion), Get(CUFunctionAttribute.BinaryVersion));
+    }
+
+    /// <summary>The <c>extern "C"</c> name.</summary>
+    public string KernelName { get; }
+
+    /// <summary>Largest block.</summary>
+    public int MaxThreadsPerBlock { get; }
+
+    /// <summary>Static shared memory in bytes.</summary>
+    public int SharedMemory { get; }
+
+    /// <summary>Local memory of a thread in bytes: 0 unless registers spill or an array is indexed.</summary>
+    public int LocalMemory { get; }
+
+    /// <summary>Registers of a thread.</summary>
+    public int Registers { get; }
+
+    /// <summary>PTX version · 10.</summary>
+    public int PtxVersion { get; }
+
+    /// <summary>Machine code version · 10.</summary>
+    public int BinaryVersion { get; }
+
+    /// <summary>Blocks of that size that one multiprocessor holds at once.</summary>
+    public int MaxActiveBlocks(int blockSize, uint sharedBytes = 0)
+    {
+        Check(cuOccupancyMaxActiveBlocksPerMultiprocessor(out int blocks, _function, blockSize, sharedBytes));
+        return blocks;
+    }
+
+    /// <summary>Enqueues the kernel.</summary>
+    /// <typeparam name="TArgs">One blittable struct per kernel, fields in parameter order, laid out as the kernel's parameters are.</typeparam>
+    /// <param name="stream">The stream.</param>
+    /// <param name="grid">Blocks.</param>
+    /// <param name="block">Threads of a block.</param>
+    /// <param name="args">The parameters.</param>
+    /// <param name="sharedBytes">Dynamic shared memory; the kernel's limit is raised when needed.</param>
+    /// <exception cref="InvalidOperationException">The struct does not match the kernel's parameters (checked once).</exception>
+    public void Launch<TArgs>(CudaStream stream, dim3 grid, dim3 block, in TArgs args, uint sharedBytes = 0) where TArgs : unmanaged
+    {
+        if (_checkedSize == 0)
+            CheckParameters<TArgs>();
+        if (sharedBytes > _dynamicLimit)
+        {
+            Check(cuFuncSetAttribute(_function, CUFunctionAttribute.MaxDynamicSharedSizeBytes, (int)sharedBytes));
+            _dynamicLimit = sharedBytes;
+        }
+        nuint size = _checkedSize;
+        fixed (TArgs* buffer = &args)
+        {
+            void** extra = stackalloc void*[] { BufferPointer, buffer, BufferSize, &size, BufferEnd };
+            Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, null, extra), KernelName);
+        }
+    }
+
+    // The parameters' offsets and sizes, walked with a cursor over the struct: they must fill it, up to its final padding.
+    private void CheckParameters<TArgs>() where TArgs : unmanaged
+    {
+        nuint end = 0;
+        for (nuint index = 0; ; index++)
+        {
+            CUResult result = cuFuncGetParamInfo(_function, index, out nuint offset, out nuint size);
+            if (result == CUResult.ErrorInvalidValue)
+                break;
+            Check(result, $"cuFuncGetParamInfo({KernelName})");
+            end = offset + size;
+        }
+        nuint given = (nuint)Unsafe.SizeOf<TArgs>();
+        if (end > given || given - end >= 8)
+            throw new InvalidOperationException($"{KernelName}: its parameters take {end} bytes, {typeof(TArgs).Name} has {given}");
+        _checkedSize = end;
+    }
+
+    private int Get(CUFunctionAttribute attribute)
+    {
+        Check(cuFuncGetAttribute(out int value, attribute, _function));
+        return value;
+    }
+}
