@@ -1,0 +1,72 @@
+using System.Collections.Concurrent;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Cuda;
+
+namespace FastKron.Native.Compute.Gpu;
+
+/// <summary>Every operation on one NVIDIA GPU: own kernels, cuBLAS, cuSOLVER. One file per operation family.</summary>
+/// <remarks>Operations enqueue on one stream and return. Nothing uses atomics on floating-point numbers, so equal calls give equal bytes.</remarks>
+public sealed partial class GpuBackend : IBackend
+{
+    private readonly CudaContext _context;
+    private readonly CudaStream _stream;
+    private readonly CudaMemoryPool _pool;
+    private readonly CudaBlas _blas;
+    private readonly CudaSolveDense _solver;
+    private readonly KernelImages _images;
+    private readonly ConcurrentDictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
+    private readonly int _multiprocessors;
+
+    /// <summary>Opens a device.</summary>
+    /// <param name="deviceId">Ordinal from 0.</param>
+    /// <exception cref="CudaException">No driver or no such device.</exception>
+    public GpuBackend(int deviceId = 0)
+    {
+        _context = new CudaContext(deviceId);
+        CudaDeviceProperties device = CudaContext.GetDeviceInfo(deviceId);
+        _multiprocessors = device.MultiProcessorCount;
+        (Name, Kind) = ($"cuda:{deviceId}, {device.DeviceName}", $"cuda {device.DeviceName} sm_{device.ComputeCapability.Major}{device.ComputeCapability.Minor}");
+        _stream = new CudaStream();
+        _pool = new CudaMemoryPool(_context);
+        _blas = new CudaBlas(_stream);
+        _solver = new CudaSolveDense(_stream);
+        _images = new KernelImages(device.ComputeCapability);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <inheritdoc/>
+    public string Kind { get; }
+
+    /// <inheritdoc/>
+    public DType ActivationType => DType.BF16;
+
+    /// <inheritdoc/>
+    public void Synchronize()
+    {
+        Enter();
+        _stream.Synchronize();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Enter();
+        _stream.Synchronize();
+        _images.Dispose();
+        _solver.Dispose();
+        _blas.Dispose();
+        _pool.Dispose();
+        _stream.Dispose();
+        _context.Dispose();
+    }
+
+    // The current context is a property of the thread: every public method calls this first.
+    private void Enter() => _context.SetCurrent();
+
+    /// <summary>A kernel by its entry name, from the image of its family.</summary>
+    /// <param name="family">Name of the .cu file without extension.</param>
+    /// <param name="name">extern "C" name.</param>
+    private CudaKernel Kernel(string family, string name) => _kernels.GetOrAdd(name, static (entry, state) => state._images.Module(state.family).GetKernel(entry), (_images, family));
+}
