@@ -50,6 +50,16 @@ public enum ComputeType
     Compute64F = 70,
 }
 
+/// <summary>What a product may do to its sums; values of cublasMath_t.</summary>
+public enum MathMode
+{
+    /// <summary>float32 stays float32; sums that are split may be rounded to the type of the result before they are added.</summary>
+    Default = 0,
+
+    /// <summary>Sums stay in the compute type until the end.</summary>
+    DisallowReducedPrecisionReduction = 16,
+}
+
 /// <summary>Element types; values of cudaDataType.</summary>
 public enum BlasDataType
 {

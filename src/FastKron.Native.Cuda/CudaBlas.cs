@@ -8,6 +8,7 @@ public sealed unsafe class CudaBlas : IDisposable
     private const int DefaultAlgorithm = -1, AtomicsNotAllowed = 0;
 
     private readonly CudaHandle _handle;
+    private MathMode _mathMode;
 
     /// <summary>Creates a handle in the current context; results are bitwise reproducible (no atomics).</summary>
     public CudaBlas(CudaStream stream)
@@ -16,6 +17,17 @@ public sealed unsafe class CudaBlas : IDisposable
         _handle = new CudaHandle(handle, static h => _ = cublasDestroy(h));
         Check(cublasSetStream(handle, stream.Stream));
         Check(cublasSetAtomicsMode(handle, AtomicsNotAllowed));
+    }
+
+    /// <summary>What products may do to their sums.</summary>
+    public MathMode MathMode
+    {
+        get => _mathMode;
+        set
+        {
+            Check(cublasSetMathMode(_handle.Value, (int)value));
+            _mathMode = value;
+        }
     }
 
     /// <summary>Version, for example 13.0.2 as 130002.</summary>

@@ -10,8 +10,8 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void KroneckerApply(Tensor stack, int gradients, KroneckerSide side, Tensor v, Tensor result)
     {
-        int n = RequireKronecker(stack, gradients, side, v, result), m = stack.Rows;
-        int step = Even(m, KroneckerWorkspace / Math.Max(1, stack.Columns));
+        int n = MatrixArguments.Kronecker(onHost: true, stack, gradients, side, v, result), m = stack.Rows;
+        int step = MatrixArguments.EvenStep(m, KroneckerWorkspace / Math.Max(1, stack.Columns));
         using Tensor workspace = Allocate(result.Type, step, stack.Columns);
         for (int row = 0; row < m; row += step)
         {
@@ -38,14 +38,14 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result)
     {
-        int n = RequireKronecker(stack, gradients, side, root, result), m = stack.Rows;
+        int n = MatrixArguments.Kronecker(onHost: true, stack, gradients, side, root, result), m = stack.Rows;
         if (root is null)
         {
             MultiplyGram(stack, m, n, side, result, 0);
             MirrorLowerTriangle(result);
             return;
         }
-        int step = Even(gradients, KroneckerWorkspace / Math.Max(1, m * (long)n));
+        int step = MatrixArguments.EvenStep(gradients, KroneckerWorkspace / Math.Max(1, m * (long)n));
         using Tensor workspace = Allocate(result.Type, 1, checked(m * n * step));
         for (int first = 0; first < gradients; first += step)
         {
@@ -77,34 +77,4 @@ public sealed partial class CpuBackend
 
     private void MultiplyRootTransposed(Tensor g, Tensor root, Tensor product) =>
         MatrixProduct.Multiply(this, new(g, false), new(root, true), product, 1, 0, ProductStructure.UpperRight);
-
-    /// <summary>Checks the arguments and returns n, the columns of one gradient.</summary>
-    private static int RequireKronecker(Tensor stack, int gradients, KroneckerSide side, Tensor? v, Tensor result)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(gradients, 1);
-        TensorArguments.RequireHost(stack);
-        TensorArguments.RequireHost(result);
-        if (stack.Columns % gradients != 0 || stack.Columns == 0)
-            throw new ArgumentException($"stack: expected columns of {gradients} gradients, found {stack}", nameof(stack));
-        if (!stack.IsContiguous)
-            throw new ArgumentException($"stack: expected rows without gaps, found {stack}", nameof(stack));
-        int n = stack.Columns / gradients, produced = side == KroneckerSide.Rows ? stack.Rows : n, given = side == KroneckerSide.Rows ? n : stack.Rows;
-        TensorArguments.RequireSingleOrDouble(result);
-        TensorArguments.RequirePrecisionOf(result, stack);
-        TensorArguments.RequireShape(result, produced, produced);
-        if (v is not null)
-        {
-            TensorArguments.RequireHost(v);
-            TensorArguments.RequireType(v, result.Type);
-            TensorArguments.RequireShape(v, given, given);
-        }
-        return n;
-    }
-
-    /// <summary>The size of even steps of at most <paramref name="limit"/> that cover <paramref name="count"/>.</summary>
-    private static int Even(int count, long limit)
-    {
-        limit = Math.Clamp(limit, 1, Math.Max(1, count));
-        return (int)((count + (count + limit - 1) / limit - 1) / ((count + limit - 1) / limit));
-    }
 }

@@ -16,27 +16,14 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, double alpha = 1, double beta = 0)
     {
-        (int m, int k) = transposeA ? (a.Columns, a.Rows) : (a.Rows, a.Columns);
-        int n = transposeB ? b.Rows : b.Columns;
-        TensorArguments.RequireHost(a);
-        TensorArguments.RequireHost(b);
-        TensorArguments.RequireHost(c);
-        TensorArguments.RequirePrecisionOf(c, a);
-        TensorArguments.RequirePrecisionOf(c, b);
-        TensorArguments.RequireShape(b, transposeB ? n : k, transposeB ? k : n);
-        TensorArguments.RequireShape(c, m, n);
+        MatrixArguments.MatMul(onHost: true, a, transposeA, b, transposeB, c);
         MatrixProduct.Multiply(this, new MatrixView(a, transposeA), new MatrixView(b, transposeB), c, alpha, beta, ProductStructure.General);
     }
 
     /// <inheritdoc/>
     public void SymmetricRankK(Tensor a, bool transposeA, Tensor c, double alpha = 1, double beta = 0)
     {
-        TensorArguments.RequireHost(a);
-        TensorArguments.RequireHost(c);
-        TensorArguments.RequireSingleOrDouble(c);
-        TensorArguments.RequirePrecisionOf(c, a);
-        int n = transposeA ? a.Columns : a.Rows;
-        TensorArguments.RequireShape(c, n, n);
+        MatrixArguments.SymmetricRankK(onHost: true, a, transposeA, c);
         var view = new MatrixView(a, transposeA);
         MatrixProduct.Multiply(this, view, view.Transpose(), c, alpha, beta, ProductStructure.LowerResult);
         MirrorLowerTriangle(c);
@@ -45,11 +32,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Axpy(double alpha, Tensor x, Tensor y)
     {
-        TensorArguments.RequireHost(x);
-        TensorArguments.RequireHost(y);
-        TensorArguments.RequireSingleOrDouble(y);
-        TensorArguments.RequireType(x, y.Type);
-        TensorArguments.RequireShape(x, y.Rows, y.Columns);
+        MatrixArguments.Axpy(onHost: true, x, y);
         var pieces = new ElementPieces(x, y);
         For(pieces.Length, pieces.Count, index =>
         {
@@ -64,8 +47,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Scale(double alpha, Tensor x)
     {
-        TensorArguments.RequireHost(x);
-        TensorArguments.RequireSingleOrDouble(x);
+        MatrixArguments.Scale(onHost: true, x);
         var pieces = new ElementPieces(x, x);
         For(pieces.Length, pieces.Count, index =>
         {
@@ -80,11 +62,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public double Dot(Tensor x, Tensor y)
     {
-        TensorArguments.RequireHost(x);
-        TensorArguments.RequireHost(y);
-        TensorArguments.RequireFloating(x);
-        TensorArguments.RequireFloating(y);
-        TensorArguments.RequireShape(x, y.Rows, y.Columns);
+        MatrixArguments.Dot(onHost: true, x, y);
         var pieces = new ElementPieces(x, y);
         double[] sums = new double[pieces.Count];
         For(pieces.Length, pieces.Count, index => sums[index] = DotPiece(x.Type, y.Type, pieces, index));
@@ -99,35 +77,21 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public int Cholesky(Tensor a)
     {
-        TensorArguments.RequireHost(a);
-        TensorArguments.RequireSingleOrDouble(a);
-        TensorArguments.RequireSquare(a);
+        MatrixArguments.Factor(onHost: true, a);
         return TriangularFactors.Cholesky(this, a);
     }
 
     /// <inheritdoc/>
     public void TriangularInverse(Tensor l)
     {
-        TensorArguments.RequireHost(l);
-        TensorArguments.RequireSingleOrDouble(l);
-        TensorArguments.RequireSquare(l);
+        MatrixArguments.Factor(onHost: true, l);
         TriangularFactors.Invert(this, l);
     }
 
     /// <inheritdoc/>
     public int BlockLdl(Tensor h, int block, Tensor l, Tensor d)
     {
-        TensorArguments.RequireHost(h);
-        TensorArguments.RequireHost(l);
-        TensorArguments.RequireHost(d);
-        TensorArguments.RequireType(h, DType.F64);
-        TensorArguments.RequireSquare(h);
-        if (block <= 0 || h.Rows % block != 0)
-            throw new ArgumentException($"block: expected a divisor of {h.Rows}, found {block}", nameof(block));
-        TensorArguments.RequireType(l, DType.F32);
-        TensorArguments.RequireShape(l, h.Rows, h.Rows);
-        TensorArguments.RequireType(d, DType.F64);
-        TensorArguments.RequireShape(d, h.Rows, block);
+        MatrixArguments.BlockLdl(onHost: true, h, block, l, d);
         int failed = TriangularFactors.Cholesky(this, h);
         if (failed == 0)
             TriangularFactors.BlockLdl(this, h, block, l, d);

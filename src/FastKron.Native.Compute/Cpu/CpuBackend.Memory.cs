@@ -10,7 +10,8 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Upload<T>(ReadOnlySpan<T> source, Tensor destination) where T : unmanaged
     {
-        RequireElements<T>(destination, source.Length);
+        TensorArguments.RequireHost(destination);
+        TensorArguments.RequireElements<T>(destination, source.Length);
         for (int row = 0; row < destination.Rows; row++)
             source.Slice(row * destination.Columns, destination.Columns).CopyTo(destination.Row<T>(row));
     }
@@ -18,7 +19,8 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Download<T>(Tensor source, Span<T> destination) where T : unmanaged
     {
-        RequireElements<T>(source, destination.Length);
+        TensorArguments.RequireHost(source);
+        TensorArguments.RequireElements<T>(source, destination.Length);
         for (int row = 0; row < source.Rows; row++)
             source.Row<T>(row).CopyTo(destination.Slice(row * source.Columns, source.Columns));
     }
@@ -26,14 +28,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Convert(Tensor source, Tensor destination)
     {
-        TensorArguments.RequireHost(source);
-        TensorArguments.RequireHost(destination);
-        TensorArguments.RequireShape(destination, source.Rows, source.Columns);
-        if (source.Type != destination.Type)
-        {
-            TensorArguments.RequireFloating(source);
-            TensorArguments.RequireFloating(destination);
-        }
+        MatrixArguments.Convert(onHost: true, source, destination);
         var pieces = new ElementPieces(source, destination);
         For(pieces.Length, pieces.Count, index =>
         {
@@ -72,23 +67,5 @@ public sealed unsafe partial class CpuBackend
                     break;
             }
         });
-    }
-
-    private static void RequireElements<T>(Tensor tensor, int length) where T : unmanaged
-    {
-        TensorArguments.RequireHost(tensor, nameof(tensor));
-        bool matches = tensor.Type switch
-        {
-            DType.F32 => typeof(T) == typeof(float),
-            DType.F64 => typeof(T) == typeof(double),
-            DType.BF16 => typeof(T) == typeof(BFloat16),
-            DType.F16 => typeof(T) == typeof(Half),
-            DType.I32 => typeof(T) == typeof(int),
-            _ => typeof(T) == typeof(ushort),
-        };
-        if (!matches)
-            throw new ArgumentException($"expected elements of {tensor.Type}, found {typeof(T).Name}", nameof(tensor));
-        if (tensor.Length != length)
-            throw new ArgumentException($"expected {tensor.Length} elements for {tensor}, found {length}", nameof(tensor));
     }
 }

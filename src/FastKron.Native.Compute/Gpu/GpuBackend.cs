@@ -8,10 +8,15 @@ namespace FastKron.Native.Compute.Gpu;
 /// <remarks>Operations enqueue on one stream and return. Nothing uses atomics on floating-point numbers, so equal calls give equal bytes.</remarks>
 public sealed partial class GpuBackend : IBackend
 {
+    /// <summary>Workspace of cuBLAS, as much as it recommends for compute capability 9.0: with its own, results are reproducible.</summary>
+    private const long WorkspaceBytes = 32 << 20;
+
     private readonly CudaContext _context;
     private readonly CudaStream _stream;
-    private readonly CudaMemoryPool _pool;
+    private readonly DeviceHeap _heap;
+    private readonly HostStaging _staging;
     private readonly CudaBlas _blas;
+    private readonly DeviceMemory _workspace;
     private readonly CudaSolveDense _solver;
     private readonly KernelImages _images;
     private readonly ConcurrentDictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
@@ -20,17 +25,21 @@ public sealed partial class GpuBackend : IBackend
     /// <summary>Opens a device.</summary>
     /// <param name="deviceId">Ordinal from 0.</param>
     /// <exception cref="CudaException">No driver or no such device.</exception>
+    /// <exception cref="NotSupportedException">The device is older than compute capability 8.0, or this build has no kernels.</exception>
     public GpuBackend(int deviceId = 0)
     {
         _context = new CudaContext(deviceId);
         CudaDeviceProperties device = CudaContext.GetDeviceInfo(deviceId);
         _multiprocessors = device.MultiProcessorCount;
         (Name, Kind) = ($"cuda:{deviceId}, {device.DeviceName}", $"cuda {device.DeviceName} sm_{device.ComputeCapability.Major}{device.ComputeCapability.Minor}");
-        _stream = new CudaStream();
-        _pool = new CudaMemoryPool(_context);
-        _blas = new CudaBlas(_stream);
-        _solver = new CudaSolveDense(_stream);
         _images = new KernelImages(device.ComputeCapability);
+        _stream = new CudaStream();
+        _heap = new DeviceHeap(_context, _stream);
+        _staging = new HostStaging(_stream);
+        _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
+        _workspace = _heap.Allocate(WorkspaceBytes);
+        _blas.SetWorkspace(_workspace.Address, _workspace.Bytes);
+        _solver = new CudaSolveDense(_stream);
     }
 
     /// <inheritdoc/>
@@ -41,6 +50,12 @@ public sealed partial class GpuBackend : IBackend
 
     /// <inheritdoc/>
     public DType ActivationType => DType.BF16;
+
+    /// <summary>Bytes of device memory in use.</summary>
+    public long UsedBytes => _heap.UsedBytes;
+
+    /// <summary>Most bytes of device memory in use at once.</summary>
+    public long PeakBytes => _heap.PeakBytes;
 
     /// <inheritdoc/>
     public void Synchronize()
@@ -57,7 +72,9 @@ public sealed partial class GpuBackend : IBackend
         _images.Dispose();
         _solver.Dispose();
         _blas.Dispose();
-        _pool.Dispose();
+        _workspace.Dispose();
+        _staging.Dispose();
+        _heap.Dispose();
         _stream.Dispose();
         _context.Dispose();
     }

@@ -55,6 +55,31 @@ internal static class TensorArguments
             throw new ArgumentException($"{name}: expected host memory, found {tensor}", name);
     }
 
+    /// <summary>Requires memory of the kind that a backend computes in.</summary>
+    public static void RequireMemory(Tensor tensor, bool onHost, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.IsHost != onHost)
+            throw new ArgumentException($"{name}: expected {(onHost ? "host" : "device")} memory, found {tensor}", name);
+    }
+
+    /// <summary>Requires elements of the type <typeparamref name="T"/>, as many as <paramref name="length"/>.</summary>
+    public static void RequireElements<T>(Tensor tensor, int length) where T : unmanaged
+    {
+        bool matches = tensor.Type switch
+        {
+            DType.F32 => typeof(T) == typeof(float),
+            DType.F64 => typeof(T) == typeof(double),
+            DType.BF16 => typeof(T) == typeof(BFloat16),
+            DType.F16 => typeof(T) == typeof(Half),
+            DType.I32 => typeof(T) == typeof(int),
+            _ => typeof(T) == typeof(ushort),
+        };
+        if (!matches)
+            throw new ArgumentException($"expected elements of {tensor.Type}, found {typeof(T).Name}", nameof(tensor));
+        if (tensor.Length != length)
+            throw new ArgumentException($"expected {tensor.Length} elements for {tensor}, found {length}", nameof(tensor));
+    }
+
     /// <summary>Requires a host tensor of one type and shape.</summary>
     public static void RequireHost(Tensor tensor, DType type, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {

@@ -1,0 +1,127 @@
+using FastKron.Native.Compute.Tensors;
+
+namespace FastKron.Native.Compute;
+
+/// <summary>Checks of the memory, matrix and Kronecker operations, the same on every backend; each throws <see cref="ArgumentException"/>.</summary>
+internal static class MatrixArguments
+{
+    /// <summary>Checks <see cref="IBackend.Convert"/>.</summary>
+    public static void Convert(bool onHost, Tensor source, Tensor destination)
+    {
+        TensorArguments.RequireMemory(source, onHost);
+        TensorArguments.RequireMemory(destination, onHost);
+        TensorArguments.RequireShape(destination, source.Rows, source.Columns);
+        if (source.Type != destination.Type)
+        {
+            TensorArguments.RequireFloating(source);
+            TensorArguments.RequireFloating(destination);
+        }
+    }
+
+    /// <summary>Checks <see cref="IBackend.MatMul"/>; gives the sizes of the product.</summary>
+    public static (int M, int N, int K) MatMul(bool onHost, Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c)
+    {
+        (int m, int k) = transposeA ? (a.Columns, a.Rows) : (a.Rows, a.Columns);
+        int n = transposeB ? b.Rows : b.Columns;
+        TensorArguments.RequireMemory(a, onHost);
+        TensorArguments.RequireMemory(b, onHost);
+        TensorArguments.RequireMemory(c, onHost);
+        TensorArguments.RequirePrecisionOf(c, a);
+        TensorArguments.RequirePrecisionOf(c, b);
+        TensorArguments.RequireShape(b, transposeB ? n : k, transposeB ? k : n);
+        TensorArguments.RequireShape(c, m, n);
+        return (m, n, k);
+    }
+
+    /// <summary>Checks <see cref="IBackend.SymmetricRankK"/>.</summary>
+    public static void SymmetricRankK(bool onHost, Tensor a, bool transposeA, Tensor c)
+    {
+        TensorArguments.RequireMemory(a, onHost);
+        TensorArguments.RequireMemory(c, onHost);
+        TensorArguments.RequireSingleOrDouble(c);
+        TensorArguments.RequirePrecisionOf(c, a);
+        int n = transposeA ? a.Columns : a.Rows;
+        TensorArguments.RequireShape(c, n, n);
+    }
+
+    /// <summary>Checks <see cref="IBackend.Axpy"/>.</summary>
+    public static void Axpy(bool onHost, Tensor x, Tensor y)
+    {
+        TensorArguments.RequireMemory(x, onHost);
+        TensorArguments.RequireMemory(y, onHost);
+        TensorArguments.RequireSingleOrDouble(y);
+        TensorArguments.RequireType(x, y.Type);
+        TensorArguments.RequireShape(x, y.Rows, y.Columns);
+    }
+
+    /// <summary>Checks <see cref="IBackend.Scale"/>.</summary>
+    public static void Scale(bool onHost, Tensor x)
+    {
+        TensorArguments.RequireMemory(x, onHost);
+        TensorArguments.RequireSingleOrDouble(x);
+    }
+
+    /// <summary>Checks <see cref="IBackend.Dot"/>.</summary>
+    public static void Dot(bool onHost, Tensor x, Tensor y)
+    {
+        TensorArguments.RequireMemory(x, onHost);
+        TensorArguments.RequireMemory(y, onHost);
+        TensorArguments.RequireFloating(x);
+        TensorArguments.RequireFloating(y);
+        TensorArguments.RequireShape(x, y.Rows, y.Columns);
+    }
+
+    /// <summary>Checks <see cref="IBackend.Cholesky"/> and <see cref="IBackend.TriangularInverse"/>.</summary>
+    public static void Factor(bool onHost, Tensor matrix)
+    {
+        TensorArguments.RequireMemory(matrix, onHost);
+        TensorArguments.RequireSingleOrDouble(matrix);
+        TensorArguments.RequireSquare(matrix);
+    }
+
+    /// <summary>Checks <see cref="IBackend.BlockLdl"/>.</summary>
+    public static void BlockLdl(bool onHost, Tensor h, int block, Tensor l, Tensor d)
+    {
+        TensorArguments.RequireMemory(h, onHost);
+        TensorArguments.RequireMemory(l, onHost);
+        TensorArguments.RequireMemory(d, onHost);
+        TensorArguments.RequireType(h, DType.F64);
+        TensorArguments.RequireSquare(h);
+        if (block <= 0 || h.Rows % block != 0)
+            throw new ArgumentException($"block: expected a divisor of {h.Rows}, found {block}", nameof(block));
+        TensorArguments.RequireType(l, DType.F32);
+        TensorArguments.RequireShape(l, h.Rows, h.Rows);
+        TensorArguments.RequireType(d, DType.F64);
+        TensorArguments.RequireShape(d, h.Rows, block);
+    }
+
+    /// <summary>Checks <see cref="IBackend.KroneckerApply"/> and <see cref="IBackend.KroneckerGram"/>; gives n, the columns of one gradient.</summary>
+    public static int Kronecker(bool onHost, Tensor stack, int gradients, KroneckerSide side, Tensor? v, Tensor result)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(gradients, 1);
+        TensorArguments.RequireMemory(stack, onHost);
+        TensorArguments.RequireMemory(result, onHost);
+        if (stack.Columns % gradients != 0 || stack.Columns == 0)
+            throw new ArgumentException($"stack: expected columns of {gradients} gradients, found {stack}", nameof(stack));
+        if (!stack.IsContiguous)
+            throw new ArgumentException($"stack: expected rows without gaps, found {stack}", nameof(stack));
+        int n = stack.Columns / gradients, produced = side == KroneckerSide.Rows ? stack.Rows : n, given = side == KroneckerSide.Rows ? n : stack.Rows;
+        TensorArguments.RequireSingleOrDouble(result);
+        TensorArguments.RequirePrecisionOf(result, stack);
+        TensorArguments.RequireShape(result, produced, produced);
+        if (v is not null)
+        {
+            TensorArguments.RequireMemory(v, onHost);
+            TensorArguments.RequireType(v, result.Type);
+            TensorArguments.RequireShape(v, given, given);
+        }
+        return n;
+    }
+
+    /// <summary>The size of even steps of at most <paramref name="limit"/> that cover <paramref name="count"/>.</summary>
+    public static int EvenStep(int count, long limit)
+    {
+        limit = Math.Clamp(limit, 1, Math.Max(1, count));
+        return (int)((count + (count + limit - 1) / limit - 1) / ((count + limit - 1) / limit));
+    }
+}
