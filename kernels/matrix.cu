@@ -222,7 +222,7 @@ extern "C" __global__ void __launch_bounds__(FactorThreads)
 
 // block_diagonal: inverse (n, block) = the C_ii^-1, d (n, block) = the D_i, each above each other.
 // Launch    grid (n / block), block (FactorThreads); a thread owns a column of both.
-extern "C" __global__ void __launch_bounds__(FactorThreads) block_diagonal_f64(
+extern "C" __global__ void __launch_bounds__(FactorThreads, 2) block_diagonal_f64(
     double* __restrict__ inverse, double* __restrict__ d, const double* __restrict__ c, size_t strideC, size_t strideD, int block)
 {
     size_t first = static_cast<size_t>(blockIdx.x) * block;
