@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute.Gpu;
 using FastKron.Native.Cuda;
 
 namespace FastKron.Native.Cli;
@@ -26,11 +27,12 @@ internal static class DoctorCommand
         Line("cuda driver", CudaContext.IsAvailable ? $"CUDA {CudaContext.GetDriverVersion()}" : CudaContext.UnavailableReason!);
         foreach (CudaLibrary library in CudaLibraries.Names.Skip(1).Select(CudaLibraries.Find))
             Line(library.Name, library.Path ?? $"not found: tried {string.Join(", ", library.Tried)}");
+        Line("kernels", KernelImages.Describe());
         for (int device = 0; CudaContext.IsAvailable && device < CudaContext.GetDeviceCount(); device++)
         {
-            (long memory, int multiprocessors) = CudaContext.GetDeviceInfo(device);
+            CudaDeviceProperties properties = CudaContext.GetDeviceInfo(device);
             Line($"cuda:{device}", string.Create(CultureInfo.InvariantCulture,
-                $"{CudaContext.GetDeviceName(device)}, compute capability {CudaContext.GetDeviceComputeCapability(device)}, {memory / 1e9:F1} GB, {multiprocessors} multiprocessors; not used yet: this version computes on the CPU"));
+                $"{properties.DeviceName}, compute capability {properties.ComputeCapability}, {properties.TotalGlobalMemory / 1e9:F1} GB, {properties.MultiProcessorCount} multiprocessors; not used yet: this version computes on the CPU"));
         }
         double error = SelfTest.Run(backend);
         bool passed = error <= SelfTest.Tolerance;
