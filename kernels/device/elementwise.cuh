@@ -13,13 +13,16 @@ template <typename Packs, typename Elements>
 __device__ __forceinline__ void for_each_element(size_t rows, size_t columns, int aligned, Packs packs, Elements elements)
 {
     size_t width = static_cast<size_t>(blockDim.x) * PackElements, start = blockIdx.x * width;
-    bool whole = aligned && start + width <= columns;
-    size_t step = static_cast<size_t>(gridDim.y) * blockDim.y;
+    size_t first = start + threadIdx.x * PackElements, step = static_cast<size_t>(gridDim.y) * blockDim.y;
     for (size_t row = static_cast<size_t>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows; row += step)
     {
-        if (whole)
+        if (aligned)
         {
-            packs(row, start + threadIdx.x * PackElements);
+            if (first + PackElements <= columns)
+                packs(row, first);
+            else
+                for (size_t column = first; column < columns; column++)
+                    elements(row, column);
             continue;
         }
 #pragma unroll

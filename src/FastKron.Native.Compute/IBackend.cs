@@ -7,7 +7,8 @@ namespace FastKron.Native.Compute;
 /// <remarks>
 /// Operations enqueue and return; only copies to the host, scalar results and <see cref="Synchronize"/> wait. Matrices are row-major views
 /// (<see cref="Tensor"/>). Unless stated, arguments must not overlap, and sums are kept in float32. A shape or type that does not fit throws
-/// <see cref="ArgumentException"/> before anything is written.
+/// <see cref="ArgumentException"/> before anything is written; so does an index outside its table on the host. On a device, where looking at indices
+/// would mean waiting, the row of such an index becomes NaN.
 /// </remarks>
 public interface IBackend : IDisposable
 {

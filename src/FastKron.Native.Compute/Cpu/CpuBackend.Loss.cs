@@ -10,9 +10,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void CrossEntropy(Tensor logits, Tensor labels, Tensor losses)
     {
-        RequireLogits(logits);
-        TensorArguments.RequireHostIndices(labels, logits.Rows, int.MinValue, logits.Columns);
-        TensorArguments.RequireHost(losses, DType.F32, 1, logits.Rows);
+        TransformerArguments.CrossEntropy(onHost: true, logits, labels, losses);
         ForRows(logits.Rows, logits.Columns, t =>
         {
             ReadOnlySpan<float> row = logits.Row<float>(t);
@@ -25,8 +23,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void CrossEntropyBackward(Tensor logits, Tensor labels, float scale)
     {
-        RequireLogits(logits);
-        TensorArguments.RequireHostIndices(labels, logits.Rows, int.MinValue, logits.Columns);
+        TransformerArguments.CrossEntropyBackward(onHost: true, logits, labels);
         ForRows(logits.Rows, logits.Columns, t =>
         {
             Span<float> row = logits.Row<float>(t);
@@ -45,22 +42,16 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels)
     {
-        RequireLogits(logits);
-        TensorArguments.RequireHost(labels, DType.I32, 1, logits.Rows);
+        TransformerArguments.SampleLabels(onHost: true, logits, labels);
         ForRows(logits.Rows, logits.Columns, t =>
             labels.Row<int>(0)[t] = GumbelArgmax.Draw(logits.Row<float>(t), seed, stream, firstToken + (uint)t));
-        int bad = labels.Row<int>(0).IndexOf(-1);
-        if (bad >= 0)
-            throw new ArithmeticException($"logits: row {bad} holds NaN or no number above -infinity, so no label can be drawn from it");
+        TransformerArguments.ThrowIfUndrawn(labels.Row<int>(0));
     }
 
     /// <inheritdoc/>
     public void CompareLogits(Tensor reference, Tensor candidate, Tensor labels, Tensor statistics)
     {
-        RequireLogits(reference);
-        TensorArguments.RequireHost(candidate, DType.F32, reference.Rows, reference.Columns);
-        TensorArguments.RequireHostIndices(labels, reference.Rows, int.MinValue, reference.Columns);
-        TensorArguments.RequireHost(statistics, DType.F32, reference.Rows, LogitStatistics.Count);
+        TransformerArguments.CompareLogits(onHost: true, reference, candidate, labels, statistics);
         ForRows(reference.Rows, reference.Columns, t =>
             CompareRow(reference.Row<float>(t), candidate.Row<float>(t), labels.Row<int>(0)[t], statistics.Row<float>(t)));
     }
@@ -79,12 +70,5 @@ public sealed partial class CpuBackend
             label < 0 ? 0 : (float)(divergence.CandidateLogSum + (candidateMaximum - (double)candidate[label]));
         statistics[LogitStatistics.TopAgreement] = ranked && top == candidateTop ? 1 : 0;
         statistics[LogitStatistics.TopFiveHit] = ranked && RowSoftmax.CountAhead(candidate, candidate[top], top) < 5 ? 1 : 0;
-    }
-
-    private static void RequireLogits(Tensor logits)
-    {
-        TensorArguments.RequireHost(logits, DType.F32, logits.Rows, logits.Columns);
-        if (logits.Columns == 0)
-            throw new ArgumentException($"logits: found {logits}, expected at least one column", nameof(logits));
     }
 }

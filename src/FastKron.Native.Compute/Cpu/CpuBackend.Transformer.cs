@@ -14,17 +14,14 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void Embedding(Tensor ids, Tensor table, Tensor y)
     {
-        TensorArguments.RequireHost(table, DType.F32, table.Rows, table.Columns);
-        TensorArguments.RequireHost(y, DType.F32, y.Rows, table.Columns);
-        TensorArguments.RequireHostIndices(ids, y.Rows, 0, table.Rows);
+        TransformerArguments.Embedding(onHost: true, ids, table, y);
         ForRows(y.Rows, y.Columns, t => table.Row<float>(ids.Row<int>(0)[t]).CopyTo(y.Row<float>(t)));
     }
 
     /// <inheritdoc/>
     public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y)
     {
-        RequireGroups(x, weight);
-        TensorArguments.RequireHost(y, DType.F32, x.Rows, x.Columns);
+        TransformerArguments.RmsNorm(onHost: true, x, weight, y);
         ForRows(x.Rows, x.Columns, t =>
         {
             ReadOnlySpan<float> w = weight.Row<float>(0);
@@ -41,9 +38,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate)
     {
-        RequireGroups(x, weight);
-        TensorArguments.RequireHost(dy, DType.F32, x.Rows, x.Columns);
-        TensorArguments.RequireHost(dx, DType.F32, x.Rows, x.Columns);
+        TransformerArguments.RmsNormBackward(onHost: true, dy, x, weight, dx);
         ForRows(x.Rows, x.Columns, t =>
         {
             ReadOnlySpan<float> w = weight.Row<float>(0);
@@ -59,13 +54,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void Rotary(Tensor x, Tensor positions, Tensor cosines, Tensor sines, int headDimension, bool inverse)
     {
-        if (headDimension <= 0 || headDimension % 2 != 0 || x.Columns % headDimension != 0)
-            throw new ArgumentException($"headDimension: found {headDimension}, expected an even divisor of {x.Columns} columns", nameof(headDimension));
-        int half = headDimension / 2;
-        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
-        TensorArguments.RequireHost(cosines, DType.F32, cosines.Rows, half);
-        TensorArguments.RequireHost(sines, DType.F32, cosines.Rows, half);
-        TensorArguments.RequireHostIndices(positions, x.Rows, 0, cosines.Rows);
+        TransformerArguments.Rotary(onHost: true, x, positions, cosines, sines, headDimension);
         ForRows(x.Rows, x.Columns, t =>
         {
             int position = positions.Row<int>(0)[t];
@@ -77,20 +66,14 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void SwiGlu(Tensor gate, Tensor up, Tensor y)
     {
-        TensorArguments.RequireHost(gate, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(up, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(y, DType.F32, gate.Rows, gate.Columns);
+        TransformerArguments.SwiGlu(onHost: true, gate, up, y);
         ForRows(gate.Rows, gate.Columns, t => GatedActivation.Forward(gate.Row<float>(t), up.Row<float>(t), y.Row<float>(t)));
     }
 
     /// <inheritdoc/>
     public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp)
     {
-        TensorArguments.RequireHost(gate, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(up, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(dy, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(dGate, DType.F32, gate.Rows, gate.Columns);
-        TensorArguments.RequireHost(dUp, DType.F32, gate.Rows, gate.Columns);
+        TransformerArguments.SwiGluBackward(onHost: true, dy, gate, up, dGate, dUp);
         ForRows(gate.Rows, gate.Columns, t =>
             GatedActivation.Backward(dy.Row<float>(t), gate.Row<float>(t), up.Row<float>(t), dGate.Row<float>(t), dUp.Row<float>(t)));
     }
@@ -98,17 +81,8 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void Add(Tensor x, Tensor y)
     {
-        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
-        TensorArguments.RequireHost(y, DType.F32, x.Rows, x.Columns);
+        TransformerArguments.Add(onHost: true, x, y);
         ForRows(x.Rows, x.Columns, t => TensorPrimitives.Add(x.Row<float>(t), y.Row<float>(t), y.Row<float>(t)));
-    }
-
-    private static void RequireGroups(Tensor x, Tensor weight)
-    {
-        TensorArguments.RequireHost(x, DType.F32, x.Rows, x.Columns);
-        TensorArguments.RequireHost(weight, DType.F32, 1, weight.Columns);
-        if (weight.Columns == 0 || x.Columns % weight.Columns != 0)
-            throw new ArgumentException($"weight: found {weight.Columns} columns, expected a divisor of the {x.Columns} columns of x", nameof(weight));
     }
 
     private static float InverseRoot(ReadOnlySpan<float> x, float epsilon) =>

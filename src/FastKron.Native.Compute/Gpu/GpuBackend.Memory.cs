@@ -151,6 +151,11 @@ public sealed unsafe partial class GpuBackend
             (long rows, long columns) = contiguous ? (Math.Min(1, first.Length), first.Length) : (first.Rows, first.Columns);
             foreach (Tensor tensor in tensors)
                 aligned &= IsAligned(tensor.Address) && (rows <= 1 || IsAligned(tensor.Stride * tensor.Type.Size()));
+            this = new Walk(rows, columns, aligned);
+        }
+
+        public Walk(long rows, long columns, bool aligned)
+        {
             (Rows, Columns, Aligned) = ((nuint)rows, (nuint)columns, aligned ? 1 : 0);
             long groups = Math.Max(1, (columns + PackElements - 1) / PackElements);
             uint x = groups >= ElementwiseThreads ? ElementwiseThreads : System.Numerics.BitOperations.RoundUpToPowerOf2((uint)groups), y = ElementwiseThreads / x;
@@ -171,6 +176,17 @@ public sealed unsafe partial class GpuBackend
         public bool IsEmpty => Rows == 0 || Columns == 0;
 
         private static bool IsAligned(nint bytes) => bytes % PackBytes == 0;
+    }
+
+    /// <summary>Whether every row of every tensor begins at a multiple of 16 bytes.</summary>
+    private static bool RowsAligned(params ReadOnlySpan<Tensor> tensors)
+    {
+        foreach (Tensor tensor in tensors)
+        {
+            if (tensor.Address % PackBytes != 0 || (tensor.Rows > 1 && tensor.Stride * tensor.Type.Size() % PackBytes != 0))
+                return false;
+        }
+        return true;
     }
 
     private readonly record struct ConvertArgs(nint Destination, nint Source, nuint DestinationStride, nuint SourceStride, nuint Rows, nuint Columns, int Aligned);

@@ -87,19 +87,6 @@ internal static class TensorArguments
             throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in host memory, found {tensor}", name);
     }
 
-    /// <summary>Requires a host tensor (1, count) of I32 numbers from <paramref name="lowest"/> to below <paramref name="limit"/>.</summary>
-    public static void RequireHostIndices(
-        Tensor tensor, int count, int lowest, int limit, [CallerArgumentExpression(nameof(tensor))] string name = "")
-    {
-        RequireHost(tensor, DType.I32, 1, count, name);
-        ReadOnlySpan<int> values = tensor.Row<int>(0);
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (values[i] < lowest || values[i] >= limit)
-                throw new ArgumentException($"{name}: expected numbers from {lowest} to {limit - 1}, found {values[i]} at {i}", name);
-        }
-    }
-
     /// <summary>Whether the type is a floating-point type.</summary>
     public static bool IsFloating(DType type) => type is DType.F32 or DType.F64 or DType.BF16 or DType.F16;
 }

@@ -1,0 +1,188 @@
+// rms_norm: y[c] = x[c] r w[c], r = 1 / sqrt(mean_c(x[c]^2) + epsilon), over groups of adjacent columns.
+// rms_norm_backward: dx[c] = (accumulate ? dx[c] : 0) + r w[c] dy[c] - x[c] r^3 mean_c(w[c] dy[c] x[c])
+// Shapes    x, y, dx, dy (rows, groups * columns); w (columns) f32; row-major, rows a stride of elements apart.
+//           count = rows * groups.
+// Launch    block (256). Suffix _block: one group a block, grid (count); suffix _warp: one group a warp, grid (ceil(count / 8)).
+//           aligned: columns % 8 == 0 and all addresses and strides are multiples of 16 bytes.
+// Numerics  sums in f32, in an order that depends on columns, type, aligned and suffix only; rounded once to the stored type.
+// Source    arXiv:1910.07467
+#include "device/reduce.cuh"
+#include "device/types.cuh"
+
+constexpr int NormThreads = 256;
+
+// Packs of each input that a thread keeps in registers between the sum and the result; further ones are read again.
+constexpr int HeldPacks = 2;
+
+template <int Lanes> __device__ __forceinline__ float group_sum(float value)
+{
+    if constexpr (Lanes == WarpSize)
+        return warp_sum(value);
+    else
+        return block_sum<Lanes>(value);
+}
+
+template <int N, typename T> __device__ __forceinline__ float dot(const Pack<T, N>& x, const Pack<T, N>& y, float sum)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        sum += convert<float>(x.values[i]) * convert<float>(y.values[i]);
+    return sum;
+}
+
+template <int Lanes, int N, typename T>
+__device__ __forceinline__ void rms_norm_group(T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight,
+                                               int columns, float epsilon)
+{
+    constexpr int Step = Lanes * N;
+    int first = threadIdx.x % Lanes * N;
+    Pack<T, N> held[HeldPacks];
+    float squares = 0;
+#pragma unroll
+    for (int k = 0; k < HeldPacks; k++)
+    {
+        if (first + k * Step < columns)
+        {
+            held[k] = load_pack<N>(x + first + k * Step);
+            squares = dot(held[k], held[k], squares);
+        }
+    }
+    for (int c = first + HeldPacks * Step; c < columns; c += Step)
+    {
+        Pack<T, N> pack = load_pack<N>(x + c);
+        squares = dot(pack, pack, squares);
+    }
+    float r = 1.0f / sqrtf(group_sum<Lanes>(squares) / columns + epsilon);
+
+    auto write = [=](int c, Pack<T, N> pack)
+    {
+        Pack<float, N> w = load_pack<N>(weight + c);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            pack.values[i] = convert<T>(convert<float>(pack.values[i]) * r * w.values[i]);
+        store_pack(y + c, pack);
+    };
+#pragma unroll
+    for (int k = 0; k < HeldPacks; k++)
+    {
+        if (first + k * Step < columns)
+            write(first + k * Step, held[k]);
+    }
+    for (int c = first + HeldPacks * Step; c < columns; c += Step)
+        write(c, load_pack<N>(x + c));
+}
+
+template <int Lanes, int N, typename T>
+__device__ __forceinline__ void rms_norm_backward_group(T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x,
+                                                        const float* __restrict__ weight, int columns, float epsilon,
+                                                        int accumulate)
+{
+    constexpr int Step = Lanes * N;
+    int first = threadIdx.x % Lanes * N;
+    Pack<T, N> heldX[HeldPacks], heldDy[HeldPacks];
+    float squares = 0, projection = 0;
+    auto sum = [&](int c, const Pack<T, N>& xs, const Pack<T, N>& dys)
+    {
+        squares = dot(xs, xs, squares);
+        Pack<float, N> w = load_pack<N>(weight + c);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            projection += w.values[i] * convert<float>(dys.values[i]) * convert<float>(xs.values[i]);
+    };
+#pragma unroll
+    for (int k = 0; k < HeldPacks; k++)
+    {
+        int c = first + k * Step;
+        if (c < columns)
+        {
+            heldX[k] = load_pack<N>(x + c);
+            heldDy[k] = load_pack<N>(dy + c);
+            sum(c, heldX[k], heldDy[k]);
+        }
+    }
+    for (int c = first + HeldPacks * Step; c < columns; c += Step)
+        sum(c, load_pack<N>(x + c), load_pack<N>(dy + c));
+    float r = 1.0f / sqrtf(group_sum<Lanes>(squares) / columns + epsilon);
+    float along = group_sum<Lanes>(projection) * r * r * r / columns;
+
+    auto write = [=](int c, const Pack<T, N>& xs, const Pack<T, N>& dys)
+    {
+        Pack<float, N> w = load_pack<N>(weight + c);
+        Pack<T, N> gradient;
+        if (accumulate)
+            gradient = load_pack<N>(dx + c);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+        {
+            float value = r * w.values[i] * convert<float>(dys.values[i]) - along * convert<float>(xs.values[i]);
+            gradient.values[i] = convert<T>(accumulate ? convert<float>(gradient.values[i]) + value : value);
+        }
+        store_pack(dx + c, gradient);
+    };
+#pragma unroll
+    for (int k = 0; k < HeldPacks; k++)
+    {
+        if (first + k * Step < columns)
+            write(first + k * Step, heldX[k], heldDy[k]);
+    }
+    for (int c = first + HeldPacks * Step; c < columns; c += Step)
+        write(c, load_pack<N>(x + c), load_pack<N>(dy + c));
+}
+
+template <int Lanes, typename T>
+__device__ __forceinline__ void rms_norm(T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight,
+                                         size_t yStride, size_t xStride, size_t count, int groups, int columns, float epsilon,
+                                         int aligned)
+{
+    size_t item = static_cast<size_t>(blockIdx.x) * (NormThreads / Lanes) + threadIdx.x / Lanes;
+    if (item >= count)
+        return;
+    size_t row = item / groups, column = item % groups * columns;
+    y += row * yStride + column;
+    x += row * xStride + column;
+    if (aligned)
+        rms_norm_group<Lanes, 16 / sizeof(T)>(y, x, weight, columns, epsilon);
+    else
+        rms_norm_group<Lanes, 1>(y, x, weight, columns, epsilon);
+}
+
+template <int Lanes, typename T>
+__device__ __forceinline__ void rms_norm_backward(T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x,
+                                                  const float* __restrict__ weight, size_t dxStride, size_t dyStride,
+                                                  size_t xStride, size_t count, int groups, int columns, float epsilon,
+                                                  int accumulate, int aligned)
+{
+    size_t item = static_cast<size_t>(blockIdx.x) * (NormThreads / Lanes) + threadIdx.x / Lanes;
+    if (item >= count)
+        return;
+    size_t row = item / groups, column = item % groups * columns;
+    dx += row * dxStride + column;
+    dy += row * dyStride + column;
+    x += row * xStride + column;
+    if (aligned)
+        rms_norm_backward_group<Lanes, 16 / sizeof(T)>(dx, dy, x, weight, columns, epsilon, accumulate);
+    else
+        rms_norm_backward_group<Lanes, 1>(dx, dy, x, weight, columns, epsilon, accumulate);
+}
+
+// Backward: three blocks a multiprocessor; with four, registers spill.
+#define NORM_KERNELS(SUFFIX, LANES, T)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(NormThreads) rms_norm_##SUFFIX(                                              \
+        T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight, size_t yStride, size_t xStride,         \
+        size_t count, int groups, int columns, float epsilon, int aligned)                                                    \
+    {                                                                                                                         \
+        rms_norm<LANES>(y, x, weight, yStride, xStride, count, groups, columns, epsilon, aligned);                            \
+    }                                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(NormThreads, 3) rms_norm_backward_##SUFFIX(                                  \
+        T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x, const float* __restrict__ weight,              \
+        size_t dxStride, size_t dyStride, size_t xStride, size_t count, int groups, int columns, float epsilon,               \
+        int accumulate, int aligned)                                                                                          \
+    {                                                                                                                         \
+        rms_norm_backward<LANES>(dx, dy, x, weight, dxStride, dyStride, xStride, count, groups, columns, epsilon, accumulate, \
+                                 aligned);                                                                                    \
+    }
+
+NORM_KERNELS(block_f32, NormThreads, float)
+NORM_KERNELS(block_bf16, NormThreads, bf16)
+NORM_KERNELS(warp_f32, WarpSize, float)
+NORM_KERNELS(warp_bf16, WarpSize, bf16)

@@ -1,0 +1,85 @@
+using System.Buffers;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Compute.Tensors;
+
+namespace FastKron.Native.Compute.Gpu;
+
+public sealed unsafe partial class GpuBackend
+{
+    // kernels/loss.cu: one block a row.
+    private const int RowThreads = 512;
+
+    /// <inheritdoc/>
+    public void CrossEntropy(Tensor logits, Tensor labels, Tensor losses)
+    {
+        Enter();
+        TransformerArguments.CrossEntropy(onHost: false, logits, labels, losses);
+        if (logits.Rows == 0)
+            return;
+        var args = new CrossEntropyArgs(losses.Address, logits.Address, labels.Address, (nuint)logits.Stride, logits.Columns, WholePacks(logits));
+        Kernel("loss", Typed("cross_entropy", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+    }
+
+    /// <inheritdoc/>
+    public void CrossEntropyBackward(Tensor logits, Tensor labels, float scale)
+    {
+        Enter();
+        TransformerArguments.CrossEntropyBackward(onHost: false, logits, labels);
+        if (logits.Rows == 0)
+            return;
+        var args = new CrossEntropyBackwardArgs(logits.Address, labels.Address, (nuint)logits.Stride, logits.Columns, scale, WholePacks(logits));
+        Kernel("loss", Typed("cross_entropy_backward", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Waits: the labels are read back to see whether every row got one.</remarks>
+    public void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels)
+    {
+        Enter();
+        TransformerArguments.SampleLabels(onHost: false, logits, labels);
+        if (logits.Rows == 0)
+            return;
+        var args = new SampleLabelsArgs(
+            labels.Address, logits.Address, (nuint)logits.Stride, logits.Columns, seed, (uint)stream, firstToken, RowsAligned(logits) ? 1 : 0);
+        Kernel("loss", Typed("sample_labels", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+
+        int[] rented = ArrayPool<int>.Shared.Rent(labels.Columns);
+        try
+        {
+            Span<int> drawn = rented.AsSpan(0, labels.Columns);
+            Download(labels, drawn);
+            TransformerArguments.ThrowIfUndrawn(drawn);
+        }
+        finally
+        {
+            ArrayPool<int>.Shared.Return(rented);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CompareLogits(Tensor reference, Tensor candidate, Tensor labels, Tensor statistics)
+    {
+        Enter();
+        TransformerArguments.CompareLogits(onHost: false, reference, candidate, labels, statistics);
+        if (reference.Rows == 0)
+            return;
+        var args = new CompareLogitsArgs(
+            statistics.Address, reference.Address, candidate.Address, labels.Address, (nuint)statistics.Stride, (nuint)reference.Stride,
+            (nuint)candidate.Stride, reference.Columns, WholePacks(reference, candidate));
+        Kernel("loss", Typed("compare_logits", reference.Type)).Launch(_stream, reference.Rows, RowThreads, args);
+    }
+
+    /// <summary>1 if the rows of logits can be walked in packs of 16 bytes.</summary>
+    private static int WholePacks(params ReadOnlySpan<Tensor> logits) => logits[0].Columns % PackElements == 0 && RowsAligned(logits) ? 1 : 0;
+
+    private readonly record struct CrossEntropyArgs(nint Losses, nint Logits, nint Labels, nuint Stride, int Columns, int Aligned);
+
+    private readonly record struct CrossEntropyBackwardArgs(nint Logits, nint Labels, nuint Stride, int Columns, float Scale, int Aligned);
+
+    private readonly record struct SampleLabelsArgs(
+        nint Labels, nint Logits, nuint Stride, int Columns, ulong Seed, uint Stream, uint FirstToken, int Aligned);
+
+    private readonly record struct CompareLogitsArgs(
+        nint Statistics, nint Reference, nint Candidate, nint Labels, nuint StatisticsStride, nuint ReferenceStride, nuint CandidateStride, int Columns,
+        int Aligned);
+}

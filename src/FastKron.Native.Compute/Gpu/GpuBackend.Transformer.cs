@@ -1,0 +1,156 @@
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Cuda;
+
+namespace FastKron.Native.Compute.Gpu;
+
+public sealed unsafe partial class GpuBackend
+{
+    // kernels/norm.cu
+    private const int NormThreads = 256, NormWarps = NormThreads / 32;
+
+    /// <summary>Columns up to which one warp normalises a group; more take a block of eight warps.</summary>
+    private const int WarpGroup = 1024;
+
+    /// <inheritdoc/>
+    public void Embedding(Tensor ids, Tensor table, Tensor y)
+    {
+        Enter();
+        TransformerArguments.Embedding(onHost: false, ids, table, y);
+        var walk = new Walk(y.Rows, y.Columns, RowsAligned(table, y));
+        if (walk.IsEmpty)
+            return;
+        var args = new EmbeddingArgs(
+            y.Address, table.Address, ids.Address, (nuint)y.Stride, (nuint)table.Stride, walk.Rows, walk.Columns, table.Rows, walk.Aligned);
+        Kernel("embedding", Typed("embedding", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+    }
+
+    /// <inheritdoc/>
+    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y)
+    {
+        Enter();
+        TransformerArguments.RmsNorm(onHost: false, x, weight, y);
+        var groups = new NormGroups(x, weight, RowsAligned(x, weight, y));
+        if (groups.Count == 0)
+            return;
+        var args = new RmsNormArgs(
+            y.Address, x.Address, weight.Address, (nuint)y.Stride, (nuint)x.Stride, groups.Count, groups.PerRow, weight.Columns, epsilon, groups.Aligned);
+        Kernel("norm", Typed("rms_norm" + groups.Suffix, x.Type)).Launch(_stream, groups.Grid, NormThreads, args);
+    }
+
+    /// <inheritdoc/>
+    public void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate)
+    {
+        Enter();
+        TransformerArguments.RmsNormBackward(onHost: false, dy, x, weight, dx);
+        var groups = new NormGroups(x, weight, RowsAligned(dy, x, weight, dx));
+        if (groups.Count == 0)
+            return;
+        var args = new RmsNormBackwardArgs(
+            dx.Address, dy.Address, x.Address, weight.Address, (nuint)dx.Stride, (nuint)dy.Stride, (nuint)x.Stride, groups.Count, groups.PerRow,
+            weight.Columns, epsilon, accumulate ? 1 : 0, groups.Aligned);
+        Kernel("norm", Typed("rms_norm_backward" + groups.Suffix, x.Type)).Launch(_stream, groups.Grid, NormThreads, args);
+    }
+
+    /// <inheritdoc/>
+    public void Rotary(Tensor x, Tensor positions, Tensor cosines, Tensor sines, int headDimension, bool inverse)
+    {
+        Enter();
+        TransformerArguments.Rotary(onHost: false, x, positions, cosines, sines, headDimension);
+        int half = headDimension / 2;
+        var walk = new Walk(x.Rows, x.Columns / 2, half % PackElements == 0 && RowsAligned(x, cosines, sines));
+        if (walk.IsEmpty)
+            return;
+        var args = new RotaryArgs(
+            x.Address, positions.Address, cosines.Address, sines.Address, (nuint)x.Stride, (nuint)cosines.Stride, (nuint)sines.Stride,
+            walk.Rows, walk.Columns, half, cosines.Rows, inverse ? -1 : 1, walk.Aligned);
+        Kernel("rotary", Typed("rotary", x.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+    }
+
+    /// <inheritdoc/>
+    public void SwiGlu(Tensor gate, Tensor up, Tensor y)
+    {
+        Enter();
+        TransformerArguments.SwiGlu(onHost: false, gate, up, y);
+        var walk = new Walk(gate, up, y);
+        if (walk.IsEmpty)
+            return;
+        var args = new SwiGluArgs(
+            y.Address, gate.Address, up.Address, (nuint)y.Stride, (nuint)gate.Stride, (nuint)up.Stride, walk.Rows, walk.Columns, walk.Aligned);
+        Kernel("gate", Typed("swiglu", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+    }
+
+    /// <inheritdoc/>
+    public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp)
+    {
+        Enter();
+        TransformerArguments.SwiGluBackward(onHost: false, dy, gate, up, dGate, dUp);
+        var walk = new Walk(dy, gate, up, dGate, dUp);
+        if (walk.IsEmpty)
+            return;
+        var args = new SwiGluBackwardArgs(
+            dGate.Address, dUp.Address, dy.Address, gate.Address, up.Address, (nuint)dGate.Stride, (nuint)dUp.Stride, (nuint)dy.Stride,
+            (nuint)gate.Stride, (nuint)up.Stride, walk.Rows, walk.Columns, walk.Aligned);
+        Kernel("gate", Typed("swiglu_backward", dy.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+    }
+
+    /// <inheritdoc/>
+    public void Add(Tensor x, Tensor y)
+    {
+        Enter();
+        TransformerArguments.Add(onHost: false, x, y);
+        var walk = new Walk(x, y);
+        if (walk.IsEmpty)
+            return;
+        var args = new AddArgs(y.Address, x.Address, (nuint)y.Stride, (nuint)x.Stride, walk.Rows, walk.Columns, walk.Aligned);
+        Kernel("gate", Typed("add", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+    }
+
+    /// <summary>Name of the variant of a kernel for F32 or BF16 activations.</summary>
+    private static string Typed(string name, DType activations) => name + (activations == DType.F32 ? "_f32" : "_bf16");
+
+    /// <summary>Launch of a kernel over groups of adjacent columns.</summary>
+    private readonly ref struct NormGroups
+    {
+        public NormGroups(Tensor x, Tensor weight, bool aligned)
+        {
+            bool warp = weight.Columns <= WarpGroup;
+            PerRow = x.Columns / weight.Columns;
+            long count = (long)x.Rows * PerRow, perBlock = warp ? NormWarps : 1;
+            (Count, Aligned, Suffix) = ((nuint)count, aligned && weight.Columns % PackElements == 0 ? 1 : 0, warp ? "_warp" : "_block");
+            Grid = new dim3(checked((uint)((count + perBlock - 1) / perBlock)));
+        }
+
+        public nuint Count { get; }
+
+        public int PerRow { get; }
+
+        public int Aligned { get; }
+
+        public string Suffix { get; }
+
+        public dim3 Grid { get; }
+    }
+
+    private readonly record struct EmbeddingArgs(
+        nint Y, nint Table, nint Ids, nuint YStride, nuint TableStride, nuint Rows, nuint Columns, int Vocabulary, int Aligned);
+
+    private readonly record struct RmsNormArgs(
+        nint Y, nint X, nint Weight, nuint YStride, nuint XStride, nuint Count, int Groups, int Columns, float Epsilon, int Aligned);
+
+    private readonly record struct RmsNormBackwardArgs(
+        nint Dx, nint Dy, nint X, nint Weight, nuint DxStride, nuint DyStride, nuint XStride, nuint Count, int Groups, int Columns, float Epsilon,
+        int Accumulate, int Aligned);
+
+    private readonly record struct RotaryArgs(
+        nint X, nint Positions, nint Cosines, nint Sines, nuint XStride, nuint CosinesStride, nuint SinesStride, nuint Rows, nuint Pairs, int Half,
+        int Limit, float Sign, int Aligned);
+
+    private readonly record struct SwiGluArgs(
+        nint Y, nint Gate, nint Up, nuint YStride, nuint GateStride, nuint UpStride, nuint Rows, nuint Columns, int Aligned);
+
+    private readonly record struct SwiGluBackwardArgs(
+        nint DGate, nint DUp, nint Dy, nint Gate, nint Up, nuint DGateStride, nuint DUpStride, nuint DyStride, nuint GateStride, nuint UpStride,
+        nuint Rows, nuint Columns, int Aligned);
+
+    private readonly record struct AddArgs(nint Y, nint X, nuint YStride, nuint XStride, nuint Rows, nuint Columns, int Aligned);
+}
