@@ -18,18 +18,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void Hadamard(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse)
     {
-        TensorArguments.RequireHost(x);
-        TensorArguments.RequireSingleOrDouble(x);
-        if (axis == HadamardAxis.Rows)
-            TensorArguments.RequireShape(x, x.Rows, factor.Size);
-        else
-            TensorArguments.RequireShape(x, factor.Size, x.Columns);
-        if (scale is not null)
-        {
-            TensorArguments.RequireHost(scale);
-            TensorArguments.RequireType(scale, DType.F32);
-            TensorArguments.RequireShape(scale, 1, factor.Size);
-        }
+        TrellisArguments.Hadamard(onHost: true, x, factor, scale, axis);
         if (x.Type == DType.F32)
             Hadamard<float>(x, factor, scale, axis, inverse);
         else

@@ -8,7 +8,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void GatherTiles(Tensor matrix, TileDiagonal diagonal, TrellisLayout layout, Tensor tiles, bool accumulate)
     {
-        RequireTiles(matrix, diagonal, tiles);
+        TrellisArguments.DiagonalTiles(onHost: true, matrix, diagonal, tiles);
         ReadOnlySpan<byte> order = TrellisPacking.Order(layout);
         for (int t = 0; t < diagonal.Count; t++)
         {
@@ -25,7 +25,7 @@ public sealed partial class CpuBackend
     /// <inheritdoc/>
     public void ScatterTiles(Tensor tiles, TileDiagonal diagonal, TrellisLayout layout, Tensor matrix, bool accumulate)
     {
-        RequireTiles(matrix, diagonal, tiles);
+        TrellisArguments.DiagonalTiles(onHost: true, matrix, diagonal, tiles);
         ReadOnlySpan<byte> order = TrellisPacking.Order(layout);
         for (int t = 0; t < diagonal.Count; t++)
         {
@@ -41,17 +41,4 @@ public sealed partial class CpuBackend
 
     private static Tensor Tile(Tensor matrix, TileDiagonal diagonal, int t) => matrix.Slice(
         TileDiagonal.TileRows * (diagonal.Row + t), TileDiagonal.TileRows, TileDiagonal.TileRows * (diagonal.Column - t), TileDiagonal.TileRows);
-
-    private static void RequireTiles(Tensor matrix, TileDiagonal diagonal, Tensor tiles)
-    {
-        TensorArguments.RequireHost(matrix);
-        TensorArguments.RequireHost(tiles);
-        TensorArguments.RequireType(matrix, DType.F32);
-        TensorArguments.RequireType(tiles, DType.F32);
-        TensorArguments.RequireShape(tiles, diagonal.Count, TrellisCodebook.TileSize);
-        int tileRows = matrix.Rows / TileDiagonal.TileRows, tileColumns = matrix.Columns / TileDiagonal.TileRows;
-        int last = diagonal.Count - 1;
-        if (last < 0 || diagonal.Row < 0 || diagonal.Row + last >= tileRows || diagonal.Column - last < 0 || diagonal.Column >= tileColumns)
-            throw new ArgumentException($"{diagonal} leaves the {tileRows} x {tileColumns} tiles of {matrix}", nameof(diagonal));
-    }
 }

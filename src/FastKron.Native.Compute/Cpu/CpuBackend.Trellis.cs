@@ -23,12 +23,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states)
     {
-        TensorArguments.RequireHost(targets);
-        TensorArguments.RequireHost(states);
-        TensorArguments.RequireType(targets, DType.F32);
-        TensorArguments.RequireType(states, DType.U16);
-        TensorArguments.RequireShape(targets, states.Rows, TrellisCodebook.TileSize);
-        TensorArguments.RequireShape(states, targets.Rows, codebook.Steps);
+        TrellisArguments.PathTiles(onHost: true, codebook, targets, states);
         int windowSteps = window.Steps(codebook);
         for (int tile = 0; tile < targets.Rows; tile++)
             Viterbi.CheckTargets(targets.Row<float>(tile), tile);
@@ -40,12 +35,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void DecodeTiles(TrellisCodebook codebook, Tensor states, Tensor values)
     {
-        TensorArguments.RequireHost(states);
-        TensorArguments.RequireHost(values);
-        TensorArguments.RequireType(states, DType.U16);
-        TensorArguments.RequireType(values, DType.F32);
-        TensorArguments.RequireShape(states, values.Rows, codebook.Steps);
-        TensorArguments.RequireShape(values, states.Rows, TrellisCodebook.TileSize);
+        TrellisArguments.PathTiles(onHost: true, codebook, values, states);
         for (int tile = 0; tile < states.Rows; tile++)
             codebook.Decode(states.Row<ushort>(tile), values.Row<float>(tile));
     }
@@ -53,12 +43,8 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void DecodeMatrix(TrellisMatrix weights, Tensor dense)
     {
-        RequireDecodable(weights);
-        TensorArguments.RequireHost(dense);
-        TensorArguments.RequireShape(dense, weights.Rows, weights.Columns);
-        if (dense.Type is not (DType.F32 or DType.BF16 or DType.F16))
-            throw new ArgumentException($"{nameof(dense)}: expected F32, BF16 or F16, found {dense}", nameof(dense));
-
+        TrellisArguments.DecodeMatrix(onHost: true, weights, dense);
+        RequireDecodable(weights.Codebook);
         For(weights.Rows / 16, tileRow =>
         {
             Tensor band = dense.SliceRows(16 * tileRow, 16);
@@ -84,13 +70,9 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y)
     {
-        RequireDecodable(weights);
-        TensorArguments.RequireHost(x);
-        TensorArguments.RequireHost(y);
+        TrellisArguments.MatMul(onHost: true, x, weights, y);
         TensorArguments.RequireType(x, DType.F32);
-        TensorArguments.RequireType(y, DType.F32);
-        TensorArguments.RequireShape(x, y.Rows, weights.Columns);
-        TensorArguments.RequireShape(y, x.Rows, weights.Rows);
+        RequireDecodable(weights.Codebook);
         if (x.Rows <= FewRows)
         {
             For(weights.Rows / 16, tileRow => MultiplyBand(x, weights, tileRow, y));
@@ -139,19 +121,12 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    private static void RequireDecodable(TrellisMatrix weights)
+    private static void RequireDecodable(TrellisCodebook codebook)
     {
-        TrellisPacking.CheckSizes(weights.Layout, weights.Rows, weights.Columns);
-        Tensor codes = weights.Codes;
-        TensorArguments.RequireHost(codes);
-        TensorArguments.RequireType(codes, DType.U16);
-        TensorArguments.RequireShape(codes, weights.Rows / 16 * (weights.Columns / 16), weights.Codebook.PackedWords);
-        if (!codes.IsContiguous)
-            throw new ArgumentException($"codes: expected contiguous rows, found {codes}", nameof(weights));
-        if (weights.Codebook.Vector != 2 || weights.Codebook.Bits is < 2 or > 4)
+        if (codebook.Vector != 2 || codebook.Bits is < 2 or > 4)
         {
             throw new NotSupportedException(
-                $"decoding {weights.Codebook.Name}, V = {weights.Codebook.Vector}, at {weights.Codebook.Bits} bits on the CPU; supported: V = 2 at 2, 3, 4 bits");
+                $"decoding {codebook.Name}, V = {codebook.Vector}, at {codebook.Bits} bits on the CPU; supported: V = 2 at 2, 3, 4 bits");
         }
     }
 }
