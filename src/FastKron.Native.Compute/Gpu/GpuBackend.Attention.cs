@@ -14,7 +14,7 @@ public sealed unsafe partial class GpuBackend
     private const int FewQueries = 8;
 
     // device/attention_rows.cuh
-    private const int RowThreads = 256, RowTeams = 16, RowsOfWork = 4, SmallHead = 64;
+    private const int AttentionRowThreads = 256, RowTeams = 16, RowsOfWork = 4, SmallHead = 64;
 
     // device/attention_forward.cuh
     private const int ForwardQueries = 128, ForwardKeys = 64, ForwardThreads = 128;
@@ -50,7 +50,7 @@ public sealed unsafe partial class GpuBackend
         {
             string name = tiled ? $"attention_decode_bf16_d{d}" : $"attention_rows_{RowKernel(q.Type, d)}";
             var rowArgs = new RowArgs<AttentionArgs>(args with { Works = works.Address + tiles.Length * sizeof(AttentionWork) }, d);
-            Kernel("attention", name).Launch(_stream, Grid(rows, heads), RowThreads, rowArgs);
+            Kernel("attention", name).Launch(_stream, Grid(rows, heads), AttentionRowThreads, rowArgs);
         }
     }
 
@@ -80,7 +80,7 @@ public sealed unsafe partial class GpuBackend
             q.Rows, heads, d);
         string termKernel = tiled ? $"attention_terms_{suffix}" : $"attention_terms_{(q.Type == DType.BF16 ? "bf16" : "f32")}";
         uint termGrid = checked((uint)(((long)q.Rows * heads + RowTeams - 1) / RowTeams));
-        Kernel("attention", termKernel).Launch(_stream, new(termGrid), RowThreads, termArgs);
+        Kernel("attention", termKernel).Launch(_stream, new(termGrid), AttentionRowThreads, termArgs);
 
         AttentionWork[] queryWorks = AttentionWork.OfQueries(sequences, tiled ? QueryKernelQueries : RowsOfWork);
         AttentionWork[] keyWorks = AttentionWork.OfKeys(sequences, tiled ? KeyKernelKeys : RowsOfWork);
@@ -102,9 +102,9 @@ public sealed unsafe partial class GpuBackend
         else
         {
             Kernel("attention", $"attention_rows_backward_key_{suffix}")
-                .Launch(_stream, Grid(keyWorks, keyHeads), RowThreads, new RowArgs<AttentionBackwardKeyArgs>(keyArgs, d));
+                .Launch(_stream, Grid(keyWorks, keyHeads), AttentionRowThreads, new RowArgs<AttentionBackwardKeyArgs>(keyArgs, d));
             Kernel("attention", $"attention_rows_backward_query_{suffix}")
-                .Launch(_stream, Grid(queryWorks, heads), RowThreads, new RowArgs<AttentionBackwardQueryArgs>(queryArgs, d));
+                .Launch(_stream, Grid(queryWorks, heads), AttentionRowThreads, new RowArgs<AttentionBackwardQueryArgs>(queryArgs, d));
         }
     }
 
