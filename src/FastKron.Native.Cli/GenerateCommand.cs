@@ -25,7 +25,7 @@ internal static class GenerateCommand
             using CpuBackend backend = DeviceOption.Open(parsed.GetValue(device));
             string path = parsed.GetRequiredValue(model);
             using ModelFolder folder = ModelFolder.Open(path);
-            Tokenizer tokenizer = Tokenizer.Load(path);
+            Tokenizer tokenizer = Tokenizer.Load(path, Console.Error.WriteLine);
             using DecoderModel decoder = DecoderModel.Load(folder, backend);
             var options = new GenerationOptions { MaxTokens = parsed.GetValue(maxTokens), Temperature = parsed.GetValue(temperature), TopP = parsed.GetValue(topP), Seed = parsed.GetValue(seed) };
             string text = parsed.GetRequiredValue(prompt);

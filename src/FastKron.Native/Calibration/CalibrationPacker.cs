@@ -54,7 +54,10 @@ public static class CalibrationPacker
         }
         long found = tokens - remaining;
         if (found == 0 || (remaining > 0 && !allowFewer))
-            throw new InvalidDataException($"{source}: found {found:N0} usable tokens in {documents.Count:N0} documents, expected {tokens:N0}; give more text or ask for fewer tokens");
+        {
+            throw new InvalidDataException(
+                $"{source}: found {found:N0} usable tokens in {documents.Count:N0} documents, expected {tokens:N0}; give more text or ask for fewer tokens");
+        }
         return CalibrationSet.Create(sequences, source, used);
     }
 
@@ -67,7 +70,7 @@ public static class CalibrationPacker
         return length >= ShortestSequence ? length : 0;
     }
 
-    /// <summary>A seeded order of 0 … count − 1: Fisher–Yates from the last place down; word i of the sequence, w, picks place ⌊w·(i+1)/2³²⌋ for place i.</summary>
+    /// <summary>A seeded order of 0 … count − 1: Fisher–Yates from the last place down, with place ⌊w·(i+1)/2³²⌋ for place i, w word i of the sequence.</summary>
     internal static int[] Shuffle(int count, ulong seed)
     {
         int[] order = [.. Enumerable.Range(0, count)];

@@ -40,7 +40,10 @@ public sealed record CalibrationSet(IReadOnlyList<int[]> Sequences, string Sourc
     {
         long total = Tokens;
         if (groups < 1 || groups > total)
-            throw new ArgumentOutOfRangeException(nameof(groups), groups, $"{total} calibration tokens can be cut into 1 to {total} gradients; ask for fewer gradients or more tokens");
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(groups), groups, $"{total} calibration tokens can be cut into 1 to {total} gradients; ask for fewer gradients or more tokens");
+        }
         List<int[]>[] result = new List<int[]>[groups];
         long position = 0;                                   // of the next token, in the whole set
         int sequence = 0, used = 0;                          // used: tokens of the current sequence that earlier groups have

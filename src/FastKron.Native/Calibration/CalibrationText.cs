@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace FastKron.Native.Calibration;
 
-/// <summary>Reads the documents of calibration files: .txt and .utf8 as text, .jsonl with a <c>text</c> or <c>content</c> field a line, each also as .gz.</summary>
+/// <summary>Reads the documents of calibration files: text (.txt, .utf8), or .jsonl with a <c>text</c> or <c>content</c> field a line; each also as .gz.</summary>
 public static class CalibrationText
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
@@ -86,9 +86,9 @@ public static class CalibrationText
             number++;
             bool opens = line.StartsWith("<doc ", StringComparison.Ordinal), closes = line.StartsWith("</doc>", StringComparison.Ordinal);
             if (opens && opened > 0)
-                throw new InvalidDataException($"{path}: line {number}: found <doc inside the block of line {opened}, expected </doc> first; check the file or choose another split");
+                throw BadBlock(path, number, $"<doc inside the block of line {opened}", "</doc> first");
             if (!opens && opened == 0 && !string.IsNullOrWhiteSpace(line))
-                throw new InvalidDataException($"{path}: line {number}: found text outside <doc …> blocks, expected none; check the file or choose another split");
+                throw BadBlock(path, number, "text outside <doc …> blocks", "none");
             if (opens)
                 opened = number;
             else if (!closes && opened > 0)
@@ -99,9 +99,11 @@ public static class CalibrationText
             document.Clear();
             opened = 0;
         }
-        return opened == 0 ? documents
-            : throw new InvalidDataException($"{path}: line {opened}: found <doc without </doc>, expected both; the file ends too early: copy it again");
+        return opened == 0 ? documents : throw BadBlock(path, opened, "<doc without </doc>", "both");
     }
+
+    private static InvalidDataException BadBlock(string path, int line, string found, string expected) =>
+        new($"{path}: line {line}: found {found}, expected {expected}; copy the file again or choose another split");
 
     private static List<string> ReadJsonLines(string path, byte[] bytes)
     {

@@ -4,7 +4,7 @@ using FastKron.Native.Formats;
 
 namespace FastKron.Native.Tokenizers;
 
-/// <summary>Reads the <c>model</c> of a tokenizer.json: vocabulary, merge rules, options. Reads token by token, for the large ones have half a million rows.</summary>
+/// <summary>Reads the <c>model</c> of a tokenizer.json: vocabulary, merge rules, options.</summary>
 internal sealed class BpeModelReader
 {
     /// <summary>Largest token id accepted, so that a malformed file cannot ask for gigabytes.</summary>

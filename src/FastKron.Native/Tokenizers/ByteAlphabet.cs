@@ -1,6 +1,6 @@
 namespace FastKron.Native.Tokenizers;
 
-/// <summary>The printable spelling of bytes in byte-level vocabularies: each of the 256 bytes is one character, so that no token holds a blank or a control code.</summary>
+/// <summary>The printable spelling of bytes in byte-level vocabularies: each of the 256 bytes is one character, none a blank or a control code.</summary>
 /// <remarks>
 /// The 188 bytes ! to ~, ¡ to ¬ and ® to ÿ stand for themselves as Latin-1 characters; the other 68, in ascending order, are U+0100, U+0101, …
 /// (a space is Ġ, a line feed Ċ). Source: Radford et al., "Language models are unsupervised multitask learners" (GPT-2), 2019, section 2.2.

@@ -16,7 +16,8 @@ internal static class NormalizationFormC
     private static readonly Dictionary<long, int> Compositions = BuildCompositions();
     private static readonly ulong[] Unstable = BuildUnstable();      // one bit a code point
 
-    /// <summary>The normalized text; the same array of characters where it is in form C already. A lone surrogate stays or becomes U+FFFD; UTF-8 has U+FFFD for both.</summary>
+    /// <summary>The normalized text; the very same characters where they are in form C already.</summary>
+    /// <remarks>A lone surrogate stays or becomes U+FFFD; UTF-8 has U+FFFD for both.</remarks>
     public static ReadOnlySpan<char> Apply(ReadOnlySpan<char> text)
     {
         int unstable = FindUnstable(text, 0);

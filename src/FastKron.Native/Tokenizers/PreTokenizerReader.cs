@@ -28,7 +28,8 @@ internal static class PreTokenizerReader
                 break;
             case "ByteLevel" when !byteLevel:
                 byteLevel = true;
-                stages.Add(new PreTokenizerStage(fields.Boolean("use_regex", absent: true) ? new Gpt2Scanner() : null, fields.Boolean("add_prefix_space", absent: true)));
+                bool pattern = fields.Boolean("use_regex", absent: true);
+                stages.Add(new PreTokenizerStage(pattern ? new Gpt2Scanner() : null, fields.Boolean("add_prefix_space", absent: true)));
                 break;
             case "Digits" when !byteLevel:
                 stages.Add(new PreTokenizerStage(new DigitsScanner(fields.Boolean("individual_digits", absent: false)), PrefixSpace: false));

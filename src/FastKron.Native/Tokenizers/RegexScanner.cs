@@ -15,7 +15,7 @@ internal sealed class RegexScanner : IPieceScanner
 {
     /// <summary>What a pattern may consist of, for messages.</summary>
     public const string Supported =
-        @"ASCII literals, ., [ ] without nested sets, \p{general category}, \s, \d, \r, \n, \t, |, ( ), (?: ), (?i: ), (?= ), (?! ), ?, *, +, {n,m} and the lazy forms";
+        @"ASCII literals, ., [ ] without nested sets, \p{category}, \s, \d, \r, \n, \t, |, ( ), (?: ), (?i: ), (?= ), (?! ), ?, *, +, {n,m}";
 
     private static readonly char[] Representatives = BuildRepresentatives();      // (30) a unit of each general category
     private readonly Regex _regex;
@@ -67,8 +67,8 @@ internal sealed class RegexScanner : IPieceScanner
             ends.Add(text.Length);
     }
 
-    /// <summary>The first part of a pattern that is unknown, or means something else in Oniguruma: ^ and $ are line ends there, &amp;&amp; intersects sets, {,n} counts.</summary>
-    /// <returns>Null if there is none.</returns>
+    /// <summary>The first part of a pattern that is unknown or means something else in Oniguruma, or null.</summary>
+    /// <remarks>There ^ and $ are line ends, &amp;&amp; intersects sets, and {,n} counts.</remarks>
     public static string? FindUnsupported(string pattern)
     {
         if (FindUnsupportedPart(pattern) is { } part)

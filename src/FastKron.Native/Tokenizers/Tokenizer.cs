@@ -25,7 +25,7 @@ public sealed class Tokenizer
     /// <param name="path">A folder with tokenizer.json or tokenizer.json.gz, and tokenizer_config.json where there is one; or such a file itself.</param>
     /// <param name="warn">Is told at most once, when text has a byte that no token stands for; see <see cref="DroppedBytes"/>.</param>
     /// <exception cref="InvalidDataException">Missing or malformed: file, found, expected.</exception>
-    /// <exception cref="NotSupportedException">The tokenizer is of another kind, such as SentencePiece, Unigram or WordPiece: file, part, what is supported.</exception>
+    /// <exception cref="NotSupportedException">Another kind, such as SentencePiece, Unigram or WordPiece: file, part, what is supported.</exception>
     public static Tokenizer Load(string path, Action<string>? warn = null) => TokenizerReader.Read(path, warn);
 
     /// <summary>The tokenizer.json it was read from.</summary>
@@ -34,7 +34,10 @@ public sealed class Tokenizer
     /// <summary>One past the largest id that has a token; a model's logits may have more, unused, columns.</summary>
     public int VocabularySize { get; }
 
-    /// <summary>The token that tokenizer_config.json names as beginning of a text, or null. <see cref="Encode(ReadOnlySpan{char}, bool)"/> adds it only where tokenizer.json says so.</summary>
+    /// <summary>
+    /// The token that tokenizer_config.json names as beginning of a text, or null. Whether <see cref="Encode(ReadOnlySpan{char}, bool)"/> adds it is said by
+    /// tokenizer.json alone.
+    /// </summary>
     public int? BosId { get; }
 
     /// <summary>The token that tokenizer_config.json names as end of a text, or null.</summary>
@@ -133,8 +136,10 @@ public sealed class Tokenizer
 
     private void ReportDropped(BytePairEncoder encoder, long count)
     {
-        if (Interlocked.Add(ref _droppedBytes, count) == count)
-            _warn?.Invoke($"{Path}: the vocabulary has no token for the bytes {encoder.DroppedBytes()} (hexadecimal) of this text; they are left out, as the Hugging Face library does");
+        if (Interlocked.Add(ref _droppedBytes, count) != count)
+            return;
+        _warn?.Invoke($"{Path}: the vocabulary has no token for the bytes {encoder.DroppedBytes()} (hexadecimal) of this text; "
+            + "they are left out, as the Hugging Face library does");
     }
 
     private BytePairEncoder Rent()

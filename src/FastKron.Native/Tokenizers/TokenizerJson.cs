@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace FastKron.Native.Tokenizers;
 
-/// <summary>A tokenizer.json cut in three: the two tables of the model, which have up to half a million rows and are read row by row, and the rest.</summary>
+/// <summary>A tokenizer.json cut in three: the two tables of the model, read row by row because they have up to half a million, and the rest.</summary>
 /// <param name="Path">The file.</param>
 /// <param name="Bytes">All of it.</param>
 /// <param name="Vocabulary">Where the value of <c>model.vocab</c> is, in bytes.</param>
@@ -41,7 +41,8 @@ internal sealed record TokenizerJson(string Path, byte[] Bytes, Range Vocabulary
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{path}: at line {error.LineNumber + 1}, byte {error.BytePositionInLine}: broken JSON: {error.Message}; download the file again", error);
+            throw new InvalidDataException(
+                $"{path}: at line {error.LineNumber + 1}, byte {error.BytePositionInLine}: broken JSON: {error.Message}; download the file again", error);
         }
     }
 
@@ -49,7 +50,9 @@ internal sealed record TokenizerJson(string Path, byte[] Bytes, Range Vocabulary
     {
         if (first.Start.Value > second.Start.Value)
             (first, second) = (second, first);
-        return first.Equals(second) ? bytes : [.. bytes[..first.Start], .. Null(first), .. bytes[first.End..second.Start], .. Null(second), .. bytes[second.End..]];
+        return first.Equals(second)
+            ? bytes
+            : [.. bytes[..first.Start], .. Null(first), .. bytes[first.End..second.Start], .. Null(second), .. bytes[second.End..]];
     }
 
     // An absent table has the empty range at the start of the file.
