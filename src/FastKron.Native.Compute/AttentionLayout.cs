@@ -11,5 +11,5 @@ public readonly record struct SequenceSpan(int QueryStart, int QueryCount, int K
 /// <param name="Heads">Query heads; a multiple of <paramref name="KeyHeads"/>.</param>
 /// <param name="KeyHeads">Key and value heads.</param>
 /// <param name="HeadDimension">Elements of a head.</param>
-/// <param name="Sequences">The sequences; their query rows cover the batch.</param>
+/// <param name="Sequences">The sequences; their query rows follow each other and cover the batch.</param>
 public sealed record AttentionLayout(int Heads, int KeyHeads, int HeadDimension, IReadOnlyList<SequenceSpan> Sequences);

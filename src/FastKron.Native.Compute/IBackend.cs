@@ -120,6 +120,7 @@ public interface IBackend : IDisposable
     void Attention(Tensor q, Tensor k, Tensor v, AttentionLayout layout, Tensor output, Tensor? logSumExp);
 
     /// <summary>Gradients of <see cref="Attention"/>; dq, dk, dv are overwritten. Scores are recomputed from logSumExp.</summary>
+    /// <remarks>Sequences must not share keys; keys that belong to none get gradient 0.</remarks>
     void AttentionBackward(Tensor dOutput, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, AttentionLayout layout, Tensor dq, Tensor dk, Tensor dv);
 
     /// <summary>y ← gate · σ(gate) ∘ up. Source: arXiv:2002.05202.</summary>
@@ -146,6 +147,8 @@ public interface IBackend : IDisposable
     /// <param name="stream">Philox stream.</param>
     /// <param name="firstToken">Philox item of row 0; row t uses firstToken + t.</param>
     /// <param name="labels">(1, T) I32, out.</param>
+    /// <exception cref="ArithmeticException">A row holds NaN or no logit above −∞; the message names it, and its label is −1.</exception>
+    /// <remarks>The noise is <see cref="GumbelNoise"/>, bit by bit, so every backend draws the same labels from the same logits.</remarks>
     void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels);
 
     /// <summary>Compares two models' logits row by row: see <see cref="LogitStatistics"/> for the columns written.</summary>
@@ -153,6 +156,7 @@ public interface IBackend : IDisposable
     /// <param name="candidate">Like reference, of the quantized model.</param>
     /// <param name="labels">(1, T) I32: true next tokens, negative where there is none.</param>
     /// <param name="statistics">(T, <see cref="LogitStatistics.Count"/>) F32, out.</param>
+    /// <remarks>A token of probability 0 adds nothing to a divergence; a row with NaN gets NaN divergences and no agreement.</remarks>
     void CompareLogits(Tensor reference, Tensor candidate, Tensor labels, Tensor statistics);
 
     // ---- Kronecker (hessians-and-rounding.md section 2; stack layout [m][K][n]) ----
