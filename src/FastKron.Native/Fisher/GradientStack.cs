@@ -85,9 +85,12 @@ public sealed class GradientStack : IKrausStream, IDisposable
 
     /// <summary>Subtracts the mean of the K gradients from each of them, leaving the covariance of the gradient instead of its second moment.</summary>
     /// <remarks>The mean is summed in float32; each difference is rounded to the stack's type again.</remarks>
+    /// <exception cref="InvalidOperationException">Fewer than two gradients: nothing would be left.</exception>
     public void Center()
     {
         RequireComplete();
+        if (Operators < 2)
+            throw new InvalidOperationException($"{Name}: centring needs at least two gradients, found {Operators}");
         using Tensor mean = Backend.Allocate(Type, Outputs, Inputs);
         using Tensor gradient = Backend.Allocate(Type, Outputs, Inputs);
         Backend.Fill(mean, 0);
