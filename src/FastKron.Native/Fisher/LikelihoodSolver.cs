@@ -8,7 +8,7 @@ namespace FastKron.Native.Fisher;
 /// <remarks>
 /// A = (1/Kn) Σ G_k B⁻¹ G_kᵀ, B = (1/Km) Σ G_kᵀ A⁻¹ G_k. Every direction is measured in its own scale, so a few large gradients do not
 /// rule the fit as they do in the Frobenius norm. Half-step: B̃ = B/d(B) + εI = L Lᵀ in float64 (d = mean diagonal), P_k = G_k L⁻ᵀ, A = Σ
-/// P_k P_kᵀ / K: positive semidefinite at every step. Cost of a half-step for A: K·mn(m + n) multiply-adds in triangular form and 2n³/3
+/// P_k P_kᵀ / K: positive semidefinite at every step. Cost of a half-step: K·mn(m + n) operations in triangular form and about n³
 /// in float64. Source: P. Dutilleul, "The MLE algorithm for the matrix normal distribution", J. Stat. Comput. Simul. 64 (1999).
 /// </remarks>
 public sealed class LikelihoodSolver : IFactorSolver

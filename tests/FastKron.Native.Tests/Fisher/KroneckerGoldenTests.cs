@@ -14,7 +14,9 @@ public sealed class KroneckerGoldenTests
 {
     private const string Largest = "smollm2-135m";   // takes as long as all others together, so parts of it are left out below
 
-    private static IEnumerable<string> Models => [.. GoldenModels.Names, Largest];
+    private static IEnumerable<string> Models => GoldenModels.Names;
+
+    private static IEnumerable<string> SmallerModels => Models.Where(model => model != Largest);
 
     private static IEnumerable<object[]> PowerCases =>
         from model in Models
@@ -46,7 +48,7 @@ public sealed class KroneckerGoldenTests
         });
     }
 
-    [TestCaseSource(typeof(GoldenModels), nameof(GoldenModels.Names))]
+    [TestCaseSource(nameof(SmallerModels))]
     public void Solve_Lanczos_FindsTheGoldenSpectrum(string model)
     {
         var options = new SolverOptions { Kind = SolverKind.Lanczos, LanczosSteps = 34, LanczosTolerance = 1e-8 };
