@@ -1,5 +1,6 @@
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Compute;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
