@@ -2,7 +2,7 @@ using BenchmarkDotNet.Running;
 using FastKron.Native.Benchmarks.Quality;
 using FastKron.Native.Benchmarks.Results;
 
-// ./build.sh bench quality | cpu [FILTER] | BenchmarkDotNet arguments
+// ./build.sh bench quality | cpu [SUITE…] | tables | BenchmarkDotNet arguments
 string repository = RepositoryRoot.Find();
 switch (args)
 {
@@ -11,6 +11,9 @@ switch (args)
         break;
     case ["cpu", .. var filter]:
         CpuResults.Run(repository, filter);
+        break;
+    case ["tables"]:
+        ReadmeTables.Write(repository);
         break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);

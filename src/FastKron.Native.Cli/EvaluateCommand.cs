@@ -34,6 +34,7 @@ internal static class EvaluateCommand
                 BlockLength = parsed.GetValue(block),
                 MaxBlocks = parsed.GetValue(maxBlocks),
                 Prompt = parsed.GetValue(prompt),
+                Warn = Output.Warn,
             };
             EvaluationReport report = ModelEvaluation.Run(
                 options, backend, new SynchronousProgress<double>(f => progress.Report(new QuantizationProgress("evaluation", f, -1, 0, null, null, clock.Elapsed))), cancellationToken);

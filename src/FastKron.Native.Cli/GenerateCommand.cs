@@ -25,13 +25,13 @@ internal static class GenerateCommand
             using CpuBackend backend = DeviceOption.Open(parsed.GetValue(device));
             string path = parsed.GetRequiredValue(model);
             using ModelFolder folder = ModelFolder.Open(path);
-            Tokenizer tokenizer = Tokenizer.Load(path, Console.Error.WriteLine);
+            Tokenizer tokenizer = Tokenizer.Load(path, Output.Warn);
             using DecoderModel decoder = DecoderModel.Load(folder, backend);
             var options = new GenerationOptions { MaxTokens = parsed.GetValue(maxTokens), Temperature = parsed.GetValue(temperature), TopP = parsed.GetValue(topP), Seed = parsed.GetValue(seed) };
             string text = parsed.GetRequiredValue(prompt);
             var stream = tokenizer.CreateStreamDecoder(skipSpecialTokens: true);
             Console.Write(text);
-            new TextGenerator(decoder).Generate(tokenizer.Encode(text, addSpecialTokens: true), options, token => Console.Write(stream.Append(token)), cancellationToken);
+            new TextGenerator(decoder, tokenizer.VocabularySize).Generate(tokenizer.Encode(text, addSpecialTokens: true), options, token => Console.Write(stream.Append(token)), cancellationToken);
             Console.WriteLine(stream.Flush());
             return Task.FromResult(0);
         });

@@ -49,6 +49,7 @@ internal sealed class JobOptions
         Tokens = parsed.GetValue(_tokens),
         Context = parsed.GetValue(_context),
         Seed = parsed.GetValue(_seed),
+        Warn = Output.Warn,
     };
 
     public static string[] Split(string? list) => list?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];

@@ -13,6 +13,9 @@ internal static class Output
         Interactive = InteractionSupport.No,
     });
 
+    /// <summary>A line on standard error.</summary>
+    public static void Warn(string message) => Console.Error.WriteLine($"warning: {message}");
+
     /// <summary>A table with right-aligned columns after the first.</summary>
     public static Table Table(params string[] headers)
     {

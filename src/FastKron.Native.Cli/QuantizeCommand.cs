@@ -56,6 +56,7 @@ internal static class QuantizeCommand
                     BlockLength = parsed.GetValue(block),
                     MaxBlocks = parsed.GetValue(maxBlocks),
                     Prompt = parsed.GetValue(prompt),
+                    Warn = Output.Warn,
                 }
                 : null;
             QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, FreshProcess.DigestAsync, evaluation, progress, cancellationToken).ConfigureAwait(false);
@@ -84,7 +85,7 @@ internal static class QuantizeCommand
         if (report.Evaluation is not null)
             EvaluationTable.WriteTexts(report.Evaluation);
         foreach (LinearReport linear in report.Linears.Where(l => l.Rounding.Fallback is not null))
-            Console.Error.WriteLine($"warning: {linear.Name}: rounded by {linear.Rounding.Method}: {linear.Rounding.Fallback}");
+            Output.Warn($"{linear.Name}: rounded by {linear.Rounding.Method}: {linear.Rounding.Fallback}");
         Console.WriteLine($"model:     {report.Output}");
         Console.WriteLine($"report:    {Path.Combine(report.Output, "report.html")}");
     }

@@ -2,6 +2,7 @@ using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 using FastKron.Native.Quantization;
 
@@ -18,7 +19,7 @@ public static class SelfTest
     {
         const int Rows = 64, Columns = 128, Tokens = 8;
         using Tensor weights = Normal(backend, Rows, Columns, 0), x = Normal(backend, Tokens, Columns, 1);
-        QuantizedWeights quantized = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) }).Quantize("self-test", 0, weights, null);
+        QuantizedWeights quantized = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) }).Quantize("self-test", 0, weights, null).Weights;
         using Tensor dense = backend.Allocate(DType.F32, Rows, Columns), expected = backend.Allocate(DType.F32, Tokens, Rows), actual = backend.Allocate(DType.F32, Tokens, Rows);
         quantized.Dequantize(backend, dense);
         backend.MatMul(x, false, dense, true, expected);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using FastKron.Native.Benchmarks.Results;
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;

@@ -52,7 +52,13 @@ public sealed partial class CpuBackend : IBackend
     {
         if (count > 1 && Threads > 1)
         {
-            Parallel.For(0, count, _parallel, body);
+            // Every thread takes the next item when it is free: Parallel.For alone hands out ever larger ranges, too coarse for a few long items.
+            int next = -1;
+            Parallel.For(0, Math.Min(count, Threads), _parallel, _ =>
+            {
+                for (int i = Interlocked.Increment(ref next); i < count; i = Interlocked.Increment(ref next))
+                    body(i);
+            });
             return;
         }
         for (int i = 0; i < count; i++)

@@ -65,10 +65,10 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     where T : unmanaged, INumberBase<T>
 {
     /// <summary>Depth of one pass over a tile: a panel of a stays in the first-level cache.</summary>
-    private const int DepthStep = 256;
+    private const int DepthStep = 384;
 
     /// <summary>Panels of a in a tile of c, and of b: with <see cref="DepthStep"/>, what stays in the second-level cache.</summary>
-    private const int TilePanelsA = 12, TilePanelsB = 4;
+    private const int TilePanelsA = 24, TilePanelsB = 2;
 
     /// <summary>Panels of a packed by one work item, so that whole cache lines of a transposed source are read.</summary>
     private const int PackPanelsA = 6;
@@ -148,7 +148,7 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
         if (parallel)
         {
             // Enough tiles to share evenly.
-            while (_tilesA * _tilesB < 4 * backend.Threads && panelsA / _tilesA >= 6)
+            while (_tilesA * _tilesB < 8 * backend.Threads && panelsA / _tilesA >= 6)
                 _tilesA *= 2;
             backend.For(packsA + packsB, item => Pack(item, packsA));
             backend.For(_tilesA * _tilesB, Tile);
@@ -198,9 +198,9 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
         nint stride = TilePanelsB * PanelB;
         for (int p = 0; p < _depth || p == 0; p += DepthStep)
         {
-            for (int i = firstA; i < endA; i++)
+            for (int j = firstB; j < endB; j++)
             {
-                for (int j = firstB; j < endB; j++)
+                for (int i = firstA; i < endA; i++)
                     AddTile(i, j, p, Math.Min(p + DepthStep, _depth), sums + (i - firstA) * PanelA * stride + (j - firstB) * PanelB, stride);
             }
         }

@@ -41,40 +41,50 @@ internal static unsafe class TriangularFactors
     /// <param name="d">(n, block) F64, overwritten.</param>
     public static void BlockLdl(CpuBackend backend, Tensor c, int block, Tensor l, Tensor d)
     {
-        backend.For(c.Rows / block, index =>
+        int groups = (c.Rows + SolveRows - 1) / SolveRows;
+        backend.For(groups, group =>
         {
-            int start = index * block;
-            double* solved = stackalloc double[block];
-            for (int row = start; row < start + block; row++)
+            int first = group * SolveRows, end = Math.Min(first + SolveRows, c.Rows);
+            using Tensor work = backend.Allocate(DType.F64, 2 * block, SolveRows);
+            for (int start = 0; start < end; start += block)
             {
-                double* factor = (double*)c.Address + row * c.Stride;
-                for (int column = 0; column < start; column += block)
-                {
-                    SolveRight(factor + column, (double*)c.Address + column * (c.Stride + 1), c.Stride, block, solved);
-                    ElementConversion.Convert(DType.F64, solved, DType.F32, (float*)l.Address + row * l.Stride + column, block);
-                }
-                l.Row<float>(row)[start..].Clear();
-                for (int column = start; column <= row; column++)
-                {
-                    double product = TensorPrimitives.Dot(
-                        new ReadOnlySpan<double>(factor + start, column - start + 1),
-                        new ReadOnlySpan<double>((double*)c.Address + column * c.Stride + start, column - start + 1));
-                    d.Row<double>(row)[column - start] = product;
-                    d.Row<double>(column)[row - start] = product;
-                }
+                int below = Math.Max(first, start + block);
+                if (below < end)
+                    SolveBlock(c, start, block, l.Slice(below, end - below, start, block), below, work);
             }
+            for (int row = first; row < end; row++)
+                FillDiagonal(c, row, row / block * block, block, l, d);
         });
     }
 
-    /// <summary>x · C = row for a lower triangle C (n, n), from the last column to the first.</summary>
-    private static void SolveRight(double* row, double* triangle, nint stride, int n, double* x)
+    /// <summary>Some rows of l in one block column: x · C_ii = the rows of C, from the last column to the first.</summary>
+    private static void SolveBlock(Tensor c, int start, int block, Tensor l, int row, Tensor work)
     {
-        for (int j = n - 1; j >= 0; j--)
+        double* columns = (double*)work.Address, solved = columns + block * SolveRows;
+        double* triangle = (double*)c.Address + start * (c.Stride + 1);
+        Transposition.Transpose((double*)c.Address + row * c.Stride + start, c.Stride, l.Rows, block, columns, SolveRows);
+        for (int j = block - 1; j >= 0; j--)
         {
-            double sum = row[j];
-            for (int p = j + 1; p < n; p++)
-                sum -= x[p] * triangle[p * stride + j];
-            x[j] = sum / triangle[j * stride + j];
+            var column = new Span<double>(columns + j * SolveRows, l.Rows);
+            for (int p = j + 1; p < block; p++)
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<double>(columns + p * SolveRows, l.Rows), -triangle[p * c.Stride + j], column, column);
+            TensorPrimitives.Divide(column, triangle[j * c.Stride + j], column);
+        }
+        Transposition.Transpose(columns, SolveRows, block, l.Rows, solved, block);
+        for (int i = 0; i < l.Rows; i++)
+            ElementConversion.Convert(DType.F64, solved + i * block, DType.F32, (float*)l.Address + i * l.Stride, block);
+    }
+
+    /// <summary>One row of D_i = C_ii C_iiᵀ, and zeros in l from the diagonal block on.</summary>
+    private static void FillDiagonal(Tensor c, int row, int start, int block, Tensor l, Tensor d)
+    {
+        l.Row<float>(row)[start..].Clear();
+        ReadOnlySpan<double> factor = c.Row<double>(row).Slice(start, row - start + 1);
+        for (int column = start; column < start + block; column++)
+        {
+            // The shorter of the two rows of the triangle decides.
+            int terms = Math.Min(factor.Length, column - start + 1);
+            d.Row<double>(row)[column - start] = TensorPrimitives.Dot(factor[..terms], c.Row<double>(column).Slice(start, terms));
         }
     }
 

@@ -32,7 +32,10 @@ public sealed record EvaluationOptions
     /// <summary>Most tokens of a continuation.</summary>
     public int PromptTokens { get; init; } = 40;
 
-    /// <summary>Seed of <c>self:</c> text.</summary>
+    /// <summary>Is told what stops nothing but should be known, such as text that the tokenizer cannot hold.</summary>
+    public Action<string>? Warn { get; init; }
+
+    /// <summary>Seed of <c>self:</c> text; another than that of a calibration by <c>self:</c>, or both are the same text.</summary>
     public ulong Seed { get; init; } = 1;
 }
 
@@ -48,7 +51,7 @@ public static class ModelEvaluation
         using DecoderModel model = DecoderModel.Load(folder, backend);
         using ModelFolder? originalFolder = options.Original is null ? null : ModelFolder.Open(options.Original);
         using DecoderModel? original = originalFolder is null ? null : DecoderModel.Load(originalFolder, backend);
-        Tokenizer tokenizer = Tokenizer.Load(options.Original ?? options.Model);
+        Tokenizer tokenizer = Tokenizer.Load(options.Original ?? options.Model, options.Warn);
         EvaluationText text = EvaluationText.Resolve(options.Text, tokenizer, original ?? model, options.Seed, cancellationToken);
         int length = options.BlockLength ?? Math.Min(2048, model.Config.MaxPositions);
         if (length > model.Config.MaxPositions)
@@ -80,7 +83,7 @@ public static class ModelEvaluation
     private static string Continue(DecoderModel model, Tokenizer tokenizer, EvaluationOptions options, CancellationToken cancellationToken)
     {
         IReadOnlyList<int> prompt = tokenizer.Encode(options.Prompt!, addSpecialTokens: true);
-        GenerationResult result = new TextGenerator(model).Generate(prompt, new GenerationOptions { MaxTokens = options.PromptTokens }, cancellationToken: cancellationToken);
+        GenerationResult result = new TextGenerator(model, tokenizer.VocabularySize).Generate(prompt, new GenerationOptions { MaxTokens = options.PromptTokens }, cancellationToken: cancellationToken);
         return tokenizer.Decode([.. prompt, .. result.Tokens], skipSpecialTokens: true);
     }
 }

@@ -1,11 +1,13 @@
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Compute;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 
 /// <summary>Second moments of the linears' inputs, X ᵀX/T, in one forward sweep block by block: the factor that LDLQ uses.</summary>
-/// <remarks>q, k, v share their input, and so do gate and up: one Gram matrix each. Source: GPTQ, arXiv:2210.17323, and QuIP, arXiv:2307.13304.</remarks>
+/// <remarks>q, k, v share their input, and so do gate and up: one Gram matrix each. Source: GPTQ, arXiv:2210.17323, and QuIP,
+/// arXiv:2307.13304.</remarks>
 public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
 {
     private readonly IBackend _backend = model.Backend;
@@ -16,7 +18,8 @@ public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
     /// <summary>Runs the sweep.</summary>
     /// <param name="minibatches">Groups of sequences; the grouping does not matter here.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs its factor.</param>
-    /// <param name="accept">Called with each wanted linear's second moment (n, n) F32 on the device, not normalised, from the first block to the last; freed after the call.</param>
+    /// <param name="accept">Called with each wanted linear's second moment (n, n) F32 on the device, not normalised, from the first block
+    /// to the last; freed after the call.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked before each piece of work.</param>
     /// <exception cref="ArgumentException">No sequence.</exception>
@@ -45,7 +48,8 @@ public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
     }
 
     private void SweepBlock(
-        List<MicroBatch> batches, int layer, long tokens, Func<string, bool> isWanted, Action<ILinear, Tensor> accept, ProgressMeter meter, CancellationToken cancellationToken)
+        List<MicroBatch> batches, int layer, long tokens, Func<string, bool> isWanted, Action<ILinear, Tensor> accept, ProgressMeter meter,
+        CancellationToken cancellationToken)
     {
         DecoderBlock block = model.Blocks[layer];
         ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];

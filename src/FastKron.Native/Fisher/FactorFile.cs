@@ -9,8 +9,9 @@ namespace FastKron.Native.Fisher;
 
 /// <summary>Kronecker factors of one linear as a safetensors file.</summary>
 /// <remarks>
-/// Tensors <c>hin</c> (n(n+1)/2) and <c>hout</c> (m(m+1)/2), F32: lower triangles packed by rows, (0,0), (1,0), (1,1), …, mean diagonal 1; an absent one is the
-/// identity. Metadata: <c>format</c> (fastkron-factors), <c>version</c>, <c>name</c> (module path), <c>evidence</c> (<see cref="FactorEvidence"/> as JSON).
+/// Tensors <c>hin</c> (n(n+1)/2) and <c>hout</c> (m(m+1)/2), F32: lower triangles packed by rows, (0,0), (1,0), (1,1), …, mean diagonal
+/// 1; an absent one is the identity. Metadata: <c>format</c> (fastkron-factors), <c>version</c>, <c>name</c> (module path),
+/// <c>evidence</c> (<see cref="FactorEvidence"/> as JSON).
 /// </remarks>
 public static class FactorFile
 {
@@ -36,7 +37,8 @@ public static class FactorFile
             ["evidence"] = JsonSerializer.Serialize(factors.Evidence, FactorJson.Default.FactorEvidence),
         };
         (string Name, Tensor Factor)[] present = [.. Present(factors)];
-        using var writer = SafetensorsWriter.Create(path, present.Select(p => new SafetensorsTensor(p.Name, SafetensorsType.F32, [Packed(p.Factor.Rows)])), metadata);
+        IEnumerable<SafetensorsTensor> tensors = present.Select(p => new SafetensorsTensor(p.Name, SafetensorsType.F32, [Packed(p.Factor.Rows)]));
+        using var writer = SafetensorsWriter.Create(path, tensors, metadata);
         foreach ((string name, Tensor factor) in present)
         {
             for (int row = 0; row < factor.Rows; row++)
@@ -50,7 +52,8 @@ public static class FactorFile
     /// <param name="name">Module path that the file must be of.</param>
     /// <param name="outputs">m.</param>
     /// <param name="inputs">n.</param>
-    /// <exception cref="InvalidDataException">Not a whole file of this format and version, of another linear or shape, or with values that are not finite or not normalised.</exception>
+    /// <exception cref="InvalidDataException">Not a whole file of this format and version, of another linear or shape, or with values that
+    /// are not finite or not normalised.</exception>
     /// <exception cref="IOException">Not there or not readable.</exception>
     public static KroneckerFactors Read(string path, string name, int outputs, int inputs)
     {
@@ -119,7 +122,11 @@ public static class FactorFile
             return null;
         SafetensorsTensor stored = file.Tensor(name);
         if (stored.Type != SafetensorsType.F32 || stored.Shape is not [var length] || length != Packed(size))
-            throw MalformedFile.In(file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({Packed(size)}), the triangle of ({size}, {size})", "the factors are of another model, or damaged: " + Cure);
+        {
+            throw MalformedFile.In(
+                file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({Packed(size)}), the triangle of ({size}, {size})",
+                "the factors are of another model, or damaged: " + Cure);
+        }
 
         Tensor factor = Tensor.AllocateHost(DType.F32, size, size);
         try

@@ -3,7 +3,8 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>One factor during a Gauss–Seidel iteration: its normalised value, the buffer of the next one, and how much each step changed it.</summary>
+/// <summary>One factor during a Gauss–Seidel iteration: its normalised value, the buffer of the next one, and how much each step changed
+/// it.</summary>
 internal sealed class FactorIterate : IDisposable
 {
     private readonly IBackend _backend;

@@ -5,10 +5,11 @@ using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>Kronecker factors of every linear of a model from calibration sequences: sweeps the model and fits each linear while its gradients live.</summary>
+/// <summary>Kronecker factors of every linear of a model from calibration sequences: sweeps the model and fits each linear while its
+/// gradients live.</summary>
 /// <remarks>
-/// Resumable by linear: what <c>isWanted</c> refuses is not fitted again, and everything else comes out the same as in one run, because labels depend
-/// only on seed and token number.
+/// Resumable by linear: what <c>isWanted</c> refuses is not fitted again, and everything else comes out the same as in one run, because
+/// labels depend only on seed and token number.
 /// </remarks>
 public sealed class FisherCollector(DecoderModel model, FisherOptions options)
 {
@@ -17,7 +18,8 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
     /// <summary>Makes factors.</summary>
     /// <param name="minibatches">K groups of sequences.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs factors.</param>
-    /// <param name="accept">Takes over each wanted linear's factors and disposes them; called as they are made: from the last block for gradients, from the first for activations.</param>
+    /// <param name="accept">Takes over each wanted linear's factors and disposes them; called as they are made: from the last block for
+    /// gradients, from the first for activations.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked at least once per second of work on models of a size that the device suits.</param>
     /// <exception cref="FactorSolverException">A linear's gradients or inputs are zero or not finite.</exception>
@@ -28,10 +30,12 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
         if (options.Source == FactorSource.Activation)
         {
-            new ActivationSweep(model, options).Run(minibatches, isWanted, (linear, moment) => accept(FromMoment(linear.Name, moment, tokens)), progress, cancellationToken);
+            var sweep = new ActivationSweep(model, options);
+            sweep.Run(minibatches, isWanted, (linear, moment) => accept(FromMoment(linear.Name, moment, tokens)), progress, cancellationToken);
             return;
         }
-        new GradientSweep(model, options).Run(minibatches, isWanted, stack => accept(Fit(stack, tokens, cancellationToken)), progress, cancellationToken);
+        new GradientSweep(model, options).Run(
+            minibatches, isWanted, stack => accept(Fit(stack, tokens, cancellationToken)), progress, cancellationToken);
     }
 
     private KroneckerFactors Fit(GradientStack stack, long tokens, CancellationToken cancellationToken)

@@ -29,6 +29,7 @@ public sealed record FisherOptions
     /// <summary>Type of stored gradients: BF16 or F32.</summary>
     public DType GradientType { get; init; } = DType.BF16;
 
-    /// <summary>Host bytes that the inputs of blocks may take; null: half of the machine's memory. Less means recomputation, with the same result.</summary>
+    /// <summary>Host bytes that the inputs of blocks may take; null: half of the machine's memory. Less means recomputation, with the same
+    /// result.</summary>
     public long? MaxHostBytes { get; init; }
 }

@@ -23,7 +23,8 @@ public sealed record FisherPlan
     public required int CheckpointInterval { get; init; }
 
     /// <summary>Estimates a collection over <paramref name="tokens"/> tokens.</summary>
-    /// <exception cref="InsufficientMemoryException">The inputs of blocks do not fit <see cref="FisherOptions.MaxHostBytes"/>: bytes needed, allowed, cure.</exception>
+    /// <exception cref="InsufficientMemoryException">The inputs of blocks do not fit <see cref="FisherOptions.MaxHostBytes"/>: bytes
+    /// needed, allowed, cure.</exception>
     public static FisherPlan Create(ModelConfig config, FisherOptions options, long tokens, DType activationType)
     {
         (int Outputs, int Inputs)[] shapes = [.. BlockLinears.All.Select(l => l.Shape(config))];
@@ -79,6 +80,7 @@ public sealed record FisherPlan
                 best = interval;
         }
         throw new InsufficientMemoryException(
-            $"inputs of blocks: {HiddenCopies(layers, best) * hiddenBytes:N0} bytes are needed at least, {allowed:N0} are allowed; use fewer calibration tokens (--tokens)");
+            $"inputs of blocks: {HiddenCopies(layers, best) * hiddenBytes:N0} bytes are needed at least, {allowed:N0} are allowed; "
+            + "use fewer calibration tokens (--tokens)");
     }
 }

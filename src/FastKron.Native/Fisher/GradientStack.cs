@@ -4,7 +4,8 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>K minibatch gradients of one linear, G_k = DᵀX (m, n), in the layout [m][K][n] in which every Kronecker product is a plain matrix product.</summary>
+/// <summary>K minibatch gradients of one linear, G_k = DᵀX (m, n), in the layout [m][K][n] in which every Kronecker product is a plain
+/// matrix product.</summary>
 /// <remarks>Each gradient is one float32 sum over its minibatch, rounded once to the stack's type. Bytes: m·K·n·2 in BF16.</remarks>
 [SuppressMessage("Naming", "CA1711", Justification = "Gradients stacked in one matrix; no collection")]
 public sealed class GradientStack : IKrausStream, IDisposable
@@ -83,11 +84,15 @@ public sealed class GradientStack : IKrausStream, IDisposable
     /// <summary>A view of gradient <paramref name="index"/>: (m, n), with gaps between rows.</summary>
     public Tensor Gradient(int index) => _stack.SliceColumns(index * Inputs, Inputs);
 
-    /// <summary>Subtracts the mean of the K gradients from each of them, leaving the covariance of the gradient instead of its second moment.</summary>
+    /// <summary>Subtracts the mean of the K gradients from each of them, leaving the covariance of the gradient instead of its second
+    /// moment.</summary>
     /// <remarks>The mean is summed in float32; each difference is rounded to the stack's type again.</remarks>
+    /// <exception cref="InvalidOperationException">Fewer than two gradients: nothing would be left.</exception>
     public void Center()
     {
         RequireComplete();
+        if (Operators < 2)
+            throw new InvalidOperationException($"{Name}: centring needs at least two gradients, found {Operators}");
         using Tensor mean = Backend.Allocate(Type, Outputs, Inputs);
         using Tensor gradient = Backend.Allocate(Type, Outputs, Inputs);
         Backend.Fill(mean, 0);

@@ -4,10 +4,12 @@ using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>The reverse block sweep: all calibration tokens forward once, then block by block from the last, each block's gradients stacked, handed out and freed.</summary>
+/// <summary>The reverse block sweep: all calibration tokens forward once, then block by block from the last, each block's gradients
+/// stacked, handed out and freed.</summary>
 /// <remarks>
-/// Weights are never changed. On the device lives one block's stack; on the host live the inputs of blocks (all, or every n-th with recomputation between, as
-/// <see cref="FisherPlan"/> decides) and one gradient of the hidden states. The loss of a minibatch is the mean over its tokens (labels).
+/// Weights are never changed. On the device lives one block's stack; on the host live the inputs of blocks (all, or every n-th with
+/// recomputation between, as <see cref="FisherPlan"/> decides) and one gradient of the hidden states. The loss of a minibatch is the mean
+/// over its tokens (labels).
 /// </remarks>
 public sealed class GradientSweep(DecoderModel model, FisherOptions options)
 {
@@ -16,7 +18,8 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
     /// <summary>Runs the sweep.</summary>
     /// <param name="minibatches">K groups of sequences, one gradient each.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs its gradients.</param>
-    /// <param name="accept">Called with the complete stack of each wanted linear, from the last block to the first; the stack is freed after the call.</param>
+    /// <param name="accept">Called with the complete stack of each wanted linear, from the last block to the first; the stack is freed
+    /// after the call.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked before each piece of work.</param>
     /// <exception cref="ArgumentException">No minibatch, an empty one, or none of its tokens has a true label.</exception>
@@ -58,8 +61,10 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
         double recomputed = 0;
         for (int start = lowest / interval * interval; start < lastSegment; start += interval)
             recomputed += interval - 1;
-        return tokens * ((layers + recomputed) * FisherWork.Forward(model.Config) + FisherWork.Head(model.Config) + (layers - lowest) * FisherWork.Backward(model.Config))
-            + model.Blocks.SelectMany(b => b.Linears).Where(l => isWanted(l.Name)).Sum(l => FisherWork.Solver(options.Solver, gradients, l.Outputs, l.Inputs));
+        double forward = (layers + recomputed) * FisherWork.Forward(model.Config), backward = (layers - lowest) * FisherWork.Backward(model.Config);
+        IEnumerable<ILinear> wanted = model.Blocks.SelectMany(b => b.Linears).Where(l => isWanted(l.Name));
+        return tokens * (forward + FisherWork.Head(model.Config) + backward)
+            + wanted.Sum(l => FisherWork.Solver(options.Solver, gradients, l.Outputs, l.Inputs));
     }
 
     // Keeps the inputs of every interval-th block and of the last segment, and the loss gradient at the top.
@@ -99,7 +104,8 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
     }
 
     // On entering a segment from above: recomputes the inputs that the forward pass did not keep.
-    private void RestoreInputs(List<MicroBatch> batches, int layer, int interval, int lowest, ProgressMeter meter, CancellationToken cancellationToken)
+    private void RestoreInputs(
+        List<MicroBatch> batches, int layer, int interval, int lowest, ProgressMeter meter, CancellationToken cancellationToken)
     {
         int start = layer / interval * interval;
         foreach (MicroBatch batch in batches)
@@ -120,7 +126,8 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
     }
 
     private void SweepBlock(
-        List<MicroBatch> batches, int layer, int gradients, Func<string, bool> isWanted, Action<GradientStack> accept, ProgressMeter meter, CancellationToken cancellationToken)
+        List<MicroBatch> batches, int layer, int gradients, Func<string, bool> isWanted, Action<GradientStack> accept, ProgressMeter meter,
+        CancellationToken cancellationToken)
     {
         DecoderBlock block = model.Blocks[layer];
         using var stacks = new BlockStacks(_backend, block, gradients, options.GradientType, isWanted);

@@ -6,8 +6,9 @@ namespace FastKron.Native.Fisher;
 
 /// <summary>The Fisher matrix of one linear as its Kraus operators G_k (m, n): F = (1/K) Σ vec(G_k) vec(G_k)ᵀ, never formed.</summary>
 /// <remarks>
-/// Solvers see only this: the rearranged operator R (m², n²) with R·vec(V) = vec((1/K) Σ G_k V G_kᵀ) and Rᵀ·vec(U) = vec((1/K) Σ G_kᵀ U G_k), after
-/// C. Van Loan and N. Pitsianis, "Approximation with Kronecker products" (1993). The operators may be minibatch gradients (FastKron), per-sequence gradients or per-token outer products.
+/// Solvers see only this: the rearranged operator R (m², n²) with R·vec(V) = vec((1/K) Σ G_k V G_kᵀ) and Rᵀ·vec(U) = vec((1/K) Σ G_kᵀ U
+/// G_k), after C. Van Loan and N. Pitsianis, "Approximation with Kronecker products" (1993). The operators may be minibatch gradients
+/// (FastKron), per-sequence gradients or per-token outer products.
 /// </remarks>
 [SuppressMessage("Naming", "CA1711", Justification = "A stream of operators; no System.IO.Stream")]
 public interface IKrausStream

@@ -6,11 +6,12 @@ namespace FastKron.Native.Fisher;
 
 /// <summary>Best fit of A ⊗ B in Frobenius norm by Golub–Kahan–Lanczos on the rearranged operator: the published FastKron method.</summary>
 /// <remarks>
-/// R V = U C and Rᵀ U = V Cᵀ + β v eᵀ with C upper bidiagonal, started at v₁ = vec(I)/√n, every new vector orthogonalised twice against all earlier ones. The leading
-/// triplet (σ₁, p, q) of C has the residual ‖Rᵀu − σ₁v‖ = β·|last entry of p|, which is compared with σ₁. The result is taken from C with its last column
-/// (β, v), which the last half-step has paid for. A step costs two half-steps; memory is one A and one B a step.
-/// All vectors are exactly symmetric because the operator's results are. At convergence both factors are positive semidefinite up to rounding, before it
-/// they need not be: nothing is projected. Source: G. Golub and W. Kahan, SIAM J. Numer. Anal. B 2 (1965).
+/// R V = U C and Rᵀ U = V Cᵀ + β v eᵀ with C upper bidiagonal, started at v₁ = vec(I)/√n, every new vector orthogonalised twice against
+/// all earlier ones. The leading triplet (σ₁, p, q) of C has the residual ‖Rᵀu − σ₁v‖ = β·|last entry of p|, which is compared with σ₁.
+/// The result is taken from C with its last column (β, v), which the last half-step has paid for. A step costs two half-steps; memory is
+/// one A and one B a step. All vectors are exactly symmetric because the operator's results are. At convergence both factors are positive
+/// semidefinite up to rounding, before it they need not be: nothing is projected. Source: G. Golub and W. Kahan, SIAM J. Numer. Anal. B 2
+/// (1965).
 /// </remarks>
 public sealed class LanczosSolver : IFactorSolver
 {
@@ -62,7 +63,8 @@ public sealed class LanczosSolver : IFactorSolver
     }
 
     // Fills both bases and returns the decomposition of C, extended by its last column: size (steps + 1)², last row 0.
-    private static SmallSvd Bidiagonalize(IKrausStream stream, SolverOptions options, List<Tensor> left, List<Tensor> right, CancellationToken cancellationToken)
+    private static SmallSvd Bidiagonalize(
+        IKrausStream stream, SolverOptions options, List<Tensor> left, List<Tensor> right, CancellationToken cancellationToken)
     {
         int before = stream.HalfSteps;
         double roundoff = stream.Type == DType.F64 ? 1e-14 : 1e-6;   // relative to σ₁: a shorter new vector is noise
@@ -87,7 +89,10 @@ public sealed class LanczosSolver : IFactorSolver
             sigma = square.Values[0];
             double beta = Extend(stream, KroneckerSide.Columns, left[^1], right, roundoff * sigma);
             if (!double.IsFinite(alpha + beta))
-                throw new FactorSolverException(stream.Name, $"Lanczos vector {stream.HalfSteps - before} is not finite", "the gradients overflow on this calibration text");
+            {
+                throw new FactorSolverException(
+                    stream.Name, $"Lanczos vector {stream.HalfSteps - before} is not finite", "the gradients overflow on this calibration text");
+            }
             above.Add(beta);
             double residual = beta * Math.Abs(square.Left[diagonal.Count - 1, 0]);
             if (beta == 0 || residual < options.LanczosTolerance * sigma || diagonal.Count == options.LanczosSteps)
@@ -95,7 +100,8 @@ public sealed class LanczosSolver : IFactorSolver
         }
     }
 
-    // Applies the operator to `source`, orthogonalises the result against `basis` and appends it, normalised; returns its norm, or 0 (appending nothing) if negligible.
+    // Applies the operator to `source`, orthogonalises the result against `basis` and appends it, normalised; returns its norm, or 0
+    // (appending nothing) if negligible.
     private static double Extend(IKrausStream stream, KroneckerSide side, Tensor source, List<Tensor> basis, double negligible)
     {
         IBackend backend = stream.Backend;

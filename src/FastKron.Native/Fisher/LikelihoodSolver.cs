@@ -6,10 +6,10 @@ namespace FastKron.Native.Fisher;
 
 /// <summary>Maximum-likelihood row and column covariances of matrix-normal gradients: the flip-flop iteration, Gauss–Seidel from B = I.</summary>
 /// <remarks>
-/// A = (1/Kn) Σ G_k B⁻¹ G_kᵀ, B = (1/Km) Σ G_kᵀ A⁻¹ G_k. Every direction is measured in its own scale, so a few large gradients do not rule the fit as
-/// they do in the Frobenius norm. Half-step: B̃ = B/d(B) + εI = L Lᵀ in float64 (d = mean diagonal), P_k = G_k L⁻ᵀ, A = Σ P_k P_kᵀ / K: positive semidefinite at every step.
-/// Cost of a half-step for A: K·mn(m + n) multiply-adds in triangular form and 2n³/3 in float64. Source: P. Dutilleul, "The MLE algorithm for the matrix normal
-/// distribution", J. Stat. Comput. Simul. 64 (1999).
+/// A = (1/Kn) Σ G_k B⁻¹ G_kᵀ, B = (1/Km) Σ G_kᵀ A⁻¹ G_k. Every direction is measured in its own scale, so a few large gradients do not
+/// rule the fit as they do in the Frobenius norm. Half-step: B̃ = B/d(B) + εI = L Lᵀ in float64 (d = mean diagonal), P_k = G_k L⁻ᵀ, A = Σ
+/// P_k P_kᵀ / K: positive semidefinite at every step. Cost of a half-step: K·mn(m + n) operations in triangular form and about n³
+/// in float64. Source: P. Dutilleul, "The MLE algorithm for the matrix normal distribution", J. Stat. Comput. Simul. 64 (1999).
 /// </remarks>
 public sealed class LikelihoodSolver : IFactorSolver
 {
@@ -46,7 +46,8 @@ public sealed class LikelihoodSolver : IFactorSolver
 
     // Replaces `to` by the covariance given `from`; appends the log-likelihood and returns the mean diagonal that normalisation took out.
     private static double HalfStep(
-        IKrausStream stream, KroneckerSide side, FactorIterate from, FactorIterate to, double epsilon, List<double> likelihood, CancellationToken cancellationToken)
+        IKrausStream stream, KroneckerSide side, FactorIterate from, FactorIterate to, double epsilon, List<double> likelihood,
+        CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         IBackend backend = stream.Backend;
@@ -62,9 +63,10 @@ public sealed class LikelihoodSolver : IFactorSolver
             using Tensor root = InverseRoot(stream, from.Value, epsilon, out fromLogDeterminant);
             stream.Gram(side, root, to.Next);
         }
-        double diagonal = FactorSolverException.RequirePositive(backend.MeanDiagonal(to.Next), stream.Name, likelihood.Count + 1, $"mean diagonal of {Symbol(side)}");
+        int number = likelihood.Count + 1;
+        double diagonal = FactorSolverException.RequirePositive(backend.MeanDiagonal(to.Next), stream.Name, number, $"mean diagonal of {Symbol(side)}");
         to.Accept(diagonal);
-        FactorSolverException.RequirePositive(backend.Norm(to.Value), stream.Name, likelihood.Count + 1, $"norm of {Symbol(side)}");
+        FactorSolverException.RequirePositive(backend.Norm(to.Value), stream.Name, number, $"norm of {Symbol(side)}");
 
         // At (A/n, B̃) or (Ã, B/m) the trace term Σ tr(A⁻¹ G B⁻¹ Gᵀ) is K·m·n.
         double size = to.Value.Rows, other = from.Value.Rows, k = stream.Operators;
@@ -86,7 +88,8 @@ public sealed class LikelihoodSolver : IFactorSolver
             if (failed != 0)
             {
                 throw new FactorSolverException(
-                    stream.Name, $"a factor plus {epsilon}·I has no positive pivot at row {failed} of {value.Rows}", "more gradients or a larger ε are needed");
+                    stream.Name, $"a factor plus {epsilon}·I has no positive pivot at row {failed} of {value.Rows}",
+                    "more gradients or a larger ε are needed");
             }
             logDeterminant = backend.LogDeterminant(work);
             backend.TriangularInverse(work);

@@ -33,7 +33,8 @@ internal sealed class MicroBatch : IDisposable
     /// <summary>Gradient of the hidden state after the block in work, or the hidden state itself during a forward sweep; host (T, hidden).</summary>
     public Tensor? State { get; set; }
 
-    /// <summary>Cuts minibatches into pieces of whole sequences with at most <paramref name="tokens"/> tokens (a longer sequence goes alone).</summary>
+    /// <summary>Cuts minibatches into pieces of whole sequences with at most <paramref name="tokens"/> tokens (a longer sequence goes
+    /// alone).</summary>
     public static List<MicroBatch> Cut(DecoderModel model, IReadOnlyList<IReadOnlyList<int[]>> minibatches, int tokens)
     {
         var pieces = new List<MicroBatch>();

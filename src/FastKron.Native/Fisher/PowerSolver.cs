@@ -6,9 +6,9 @@ namespace FastKron.Native.Fisher;
 
 /// <summary>Best fit of A ⊗ B in Frobenius norm by the power method on the rearranged operator, Gauss–Seidel from B = I.</summary>
 /// <remarks>
-/// A ← R(B)/‖B‖, B ← Rᵀ(A)/‖A‖: each half-step is the exact minimiser in one factor, keeps it positive semidefinite and does not lower σ₁. The iterates are
-/// singular whenever the gradients' ranks do not add up to a full one, so they have no Cholesky factor and the dense form of the operator is used.
-/// The error contracts by (σ₂/σ₁)² per iteration.
+/// A ← R(B)/‖B‖, B ← Rᵀ(A)/‖A‖: each half-step is the exact minimiser in one factor, keeps it positive semidefinite and does not lower
+/// σ₁. The iterates are singular whenever the gradients' ranks do not add up to a full one, so they have no Cholesky factor and the dense
+/// form of the operator is used. The error contracts by (σ₂/σ₁)² per iteration.
 /// </remarks>
 public sealed class PowerSolver : IFactorSolver
 {

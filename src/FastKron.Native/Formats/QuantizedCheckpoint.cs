@@ -4,8 +4,6 @@ using System.Text.Json.Nodes;
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
-using FastKron.Native.Models;
-using FastKron.Native.Quantization;
 
 namespace FastKron.Native.Formats;
 
@@ -37,7 +35,7 @@ public static class QuantizedCheckpoint
     /// <param name="module">Module path.</param>
     /// <param name="rows">m.</param>
     /// <param name="columns">n.</param>
-    /// <returns>Host arrays; no statistics, which checkpoints do not hold.</returns>
+    /// <returns>Host arrays.</returns>
     /// <exception cref="InvalidDataException">A tensor is missing or has the wrong type, shape or values: file, name, found, expected.</exception>
     /// <exception cref="NotSupportedException">A code or a split that the engine has not, with what it has.</exception>
     public static QuantizedWeights Read(ModelFolder folder, string module, int rows, int columns)
@@ -71,7 +69,7 @@ public static class QuantizedCheckpoint
         }
         return new QuantizedWeights(
             module, rows, columns, TrellisCodes.Hybrid(parameters.Bits, table), TrellisLayout.QtipKernel, codes,
-            Scales(folder, prefix + InputScale, columns), Scales(folder, prefix + OutputScale, rows), Statistics: null);
+            Scales(folder, prefix + InputScale, columns), Scales(folder, prefix + OutputScale, rows));
     }
 
     /// <summary>The tensors of one linear.</summary>

@@ -2,8 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
-using FastKron.Native.Models;
-using FastKron.Native.Quantization;
 
 namespace FastKron.Native.Formats;
 

@@ -5,8 +5,12 @@ using FastKron.Native.Models;
 namespace FastKron.Native.Generation;
 
 /// <summary>Continues token sequences with a model, dense or quantized, keeping keys and values of the tokens seen.</summary>
-public sealed class TextGenerator(DecoderModel model)
+/// <param name="model">The model.</param>
+/// <param name="vocabulary">Ids that the tokenizer has a text for: those above, padding of the embedding, are never chosen; null for all of the model's.</param>
+public sealed class TextGenerator(DecoderModel model, int? vocabulary = null)
 {
+    private readonly int _vocabulary = Math.Min(vocabulary ?? int.MaxValue, model.Config.VocabularySize);
+
     /// <summary>Continues a prompt until an end-of-sequence token or <see cref="GenerationOptions.MaxTokens"/>.</summary>
     /// <param name="prompt">At least one token, special tokens included.</param>
     /// <param name="options">How tokens are chosen.</param>
@@ -19,9 +23,9 @@ public sealed class TextGenerator(DecoderModel model)
     {
         CheckContext(prompt.Count, options.MaxTokens);
         IBackend backend = model.Backend;
-        var sampler = new TokenSampler(options, model.Config.VocabularySize);
+        var sampler = new TokenSampler(options, _vocabulary);
         var tokens = new List<int>(options.MaxTokens);
-        float[] row = new float[model.Config.VocabularySize];
+        float[] row = new float[_vocabulary];
         using var cache = new KeyValueCache(model, sequences: 1, prompt.Count + options.MaxTokens);
         using Tensor hidden = backend.Allocate(backend.ActivationType, prompt.Count, model.Config.HiddenSize);
         using Tensor logits = backend.Allocate(DType.F32, 1, model.Config.VocabularySize);
@@ -32,7 +36,7 @@ public sealed class TextGenerator(DecoderModel model)
             using (PackedBatch batch = PackedBatch.Continue(backend, model.Config, cache, next))
                 model.Forward(batch, hidden.SliceRows(0, next.Length), cache);
             model.Logits(hidden.SliceRows(next.Length - 1, 1), logits);
-            backend.Download<float>(logits, row);
+            backend.Download<float>(logits.SliceColumns(0, _vocabulary), row);
             int token = sampler.Next(row, (uint)tokens.Count);
             if (model.Config.EosTokens.Contains(token))
                 return new GenerationResult(tokens, StopReason.EndOfSequence);

@@ -1,7 +1,7 @@
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Compute;
+using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
-using FastKron.Native.Quantization;
 
 namespace FastKron.Native.Models;
 

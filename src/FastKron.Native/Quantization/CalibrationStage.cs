@@ -48,7 +48,7 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
 
     private CalibrationSet Pack(DecoderModel model, int context)
     {
-        Tokenizer tokenizer = Tokenizer.Load(options.Model);
+        Tokenizer tokenizer = Tokenizer.Load(options.Model, options.Warn);
         if (tokenizer.VocabularySize > model.Config.VocabularySize)
             throw new InvalidDataException($"{tokenizer.Path}: has ids up to {tokenizer.VocabularySize - 1}, the model {model.Config.VocabularySize} rows of embedding; tokenizer and model do not belong together");
         return CalibrationPacker.Pack(tokenizer, CalibrationText.ReadDocuments(options.Calibration), string.Join(", ", options.Calibration.Select(Path.GetFileName)), context, options.Tokens, options.Seed);

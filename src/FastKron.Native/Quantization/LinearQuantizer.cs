@@ -3,6 +3,7 @@ using System.Numerics.Tensors;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
 using FastKron.Native.Rounding;
 using DType = FastKron.Native.Compute.Tensors.DType;
@@ -58,7 +59,7 @@ public sealed class LinearQuantizer
     /// <exception cref="NotSupportedException"><see cref="CheckShape"/> refuses the shape.</exception>
     /// <exception cref="InvalidDataException">The weights are not finite.</exception>
     /// <exception cref="ArgumentException">A factor does not fit the matrix.</exception>
-    public QuantizedWeights Quantize(string name, uint matrix, Tensor weights, KroneckerFactors? factors, CancellationToken cancellation = default)
+    public RoundedLinear Quantize(string name, uint matrix, Tensor weights, KroneckerFactors? factors, CancellationToken cancellation = default)
     {
         long started = Stopwatch.GetTimestamp();
         int m = weights.Rows, n = weights.Columns;
@@ -97,7 +98,7 @@ public sealed class LinearQuantizer
             (a, b) switch { (null, null) => "none", (null, _) => "ldlq", (_, null) => "ldlq-output", _ => "two-sided" },
             scale > 0 ? proxy / loss : 0, proxy * scale * scale, scale > 0 ? error / norm : 0, scale, a?.Damping ?? 0, b?.Damping ?? 0,
             Fallback(failureOut, failureIn), Stopwatch.GetElapsedTime(started).TotalSeconds);
-        return new QuantizedWeights(name, m, n, _options.Codebook, _options.Layout, tiles.Pack(), input.Signs.ToArray(), outputScale, statistics);
+        return new RoundedLinear(new QuantizedWeights(name, m, n, _options.Codebook, _options.Layout, tiles.Pack(), input.Signs.ToArray(), outputScale), statistics);
     }
 
     private DampedFactor? Factorise(Tensor? h, RandomHadamard rotation, double damping, out string? failure)

@@ -43,7 +43,7 @@ internal sealed class OutputStage(
             if (skipped.Contains(linear.Name))
                 digest.AddDense(folder, linear);
             else
-                digest.Add(rounding.Read(linear));
+                digest.Add(rounding.Read(linear).Weights);
         }
         return digest.Finish();
     }

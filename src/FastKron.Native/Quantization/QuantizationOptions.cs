@@ -46,6 +46,9 @@ public sealed record QuantizationOptions
     /// <summary>Longest calibration sequence in tokens; null for min(context of the model, 2048).</summary>
     public int? Context { get; init; }
 
+    /// <summary>Is told what stops nothing but should be known, such as text that the tokenizer cannot hold.</summary>
+    public Action<string>? Warn { get; init; }
+
     /// <summary>Seed of signs, labels and sampled text.</summary>
     public ulong Seed { get; init; }
 

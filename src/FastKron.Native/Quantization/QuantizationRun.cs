@@ -93,9 +93,9 @@ public sealed class QuantizationRun
         foreach (LinearShape linear in selection.Quantized)
         {
             using KroneckerFactors? fitted = factors.Load(linear);
-            QuantizedWeights rounded = rounding.Read(linear);
+            RoundedLinear rounded = rounding.Read(linear);
             linears.Add(new LinearReport(
-                linear.Name, linear.Layer, linear.Kind.ShortName(), linear.Rows, linear.Columns, rounded.Codebook.Bits, OutputStage.StoredBits(staged, linear), rounded.Statistics!, fitted?.Evidence));
+                linear.Name, linear.Layer, linear.Kind.ShortName(), linear.Rows, linear.Columns, rounded.Weights.Codebook.Bits, OutputStage.StoredBits(staged, linear), rounded.Statistics, fitted?.Evidence));
         }
         long weights = selection.Quantized.Sum(l => l.Weights);
         return new QuantizationReport

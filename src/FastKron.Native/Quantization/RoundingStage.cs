@@ -24,10 +24,10 @@ internal sealed class RoundingStage(
             {
                 using Tensor weights = folder.Load(backend, linear.Name + ".weight", linear.Rows, linear.Columns, DType.F32);
                 using KroneckerFactors? fitted = factors.Load(linear);
-                QuantizedWeights rounded = quantizer.Quantize(linear.Name, linear.Index, weights, fitted, cancellationToken);
-                QuantizedWeightsFile.Write(run.ArtefactPath(Artefact(linear)), rounded);
+                RoundedLinear rounded = quantizer.Quantize(linear.Name, linear.Index, weights, fitted, cancellationToken);
+                RoundedLinearFile.Write(run.ArtefactPath(Artefact(linear)), rounded);
                 run.Finish(Artefact(linear));
-                error = rounded.Statistics!.ProxyError;
+                error = rounded.Statistics.ProxyError;
             }
             done += linear.Weights;
             progress?.Report(new QuantizationProgress("rounding", (double)done / total, linear.Layer, folder.Config.Layers, linear.Name, error, Stopwatch.GetElapsedTime(start)));
@@ -35,10 +35,10 @@ internal sealed class RoundingStage(
     }
 
     /// <summary>The rounded linears in model order, read one at a time.</summary>
-    public IEnumerable<QuantizedWeights> Results => selection.Quantized.Select(linear => Read(linear));
+    public IEnumerable<QuantizedWeights> Results => selection.Quantized.Select(linear => Read(linear).Weights);
 
     /// <summary>One rounded linear.</summary>
-    public QuantizedWeights Read(LinearShape linear) => QuantizedWeightsFile.Read(run.ArtefactPath(Artefact(linear)), linear, settings.Codebook);
+    public RoundedLinear Read(LinearShape linear) => RoundedLinearFile.Read(run.ArtefactPath(Artefact(linear)), linear, settings.Codebook);
 
     private static string Artefact(LinearShape linear) => $"linears/{linear.Name}.safetensors";
 }

@@ -1,4 +1,3 @@
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;

@@ -39,8 +39,8 @@ public sealed class FactorFileTests
         using KroneckerFactors read = FactorFile.Read(path, Name, outputs: 5, inputs: 8);
         Assert.That(read.HOut!.AsSpan<float>().ToArray(), Is.EqualTo(factors.HOut!.AsSpan<float>().ToArray()));
         Assert.That(read.HIn!.AsSpan<float>().ToArray(), Is.EqualTo(factors.HIn!.AsSpan<float>().ToArray()));
-        Assert.That(read.Evidence with { ChangeOut = [], ChangeIn = [], LogLikelihood = [] }, Is.EqualTo(Evidence with { ChangeOut = [], ChangeIn = [], LogLikelihood = [] })
-            .Using<FactorEvidence>((a, b) => a.ToString() == b.ToString()));
+        // Records compare lists by reference, so the lists are compared on their own.
+        Assert.That(read.Evidence with { ChangeOut = Evidence.ChangeOut, ChangeIn = Evidence.ChangeIn, LogLikelihood = Evidence.LogLikelihood }, Is.EqualTo(Evidence));
         Assert.That(read.Evidence.ChangeOut, Is.EqualTo(Evidence.ChangeOut));
         Assert.That(read.Evidence.ChangeIn, Is.EqualTo(Evidence.ChangeIn));
         Assert.That(read.Evidence.LogLikelihood, Is.EqualTo(Evidence.LogLikelihood));
@@ -71,7 +71,8 @@ public sealed class FactorFileTests
     {
         using var folder = new TemporaryFolder();
         string path = Write(folder);
-        Assert.That(() => FactorFile.Read(path, name, outputs, inputs), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Contains(part));
+        Assert.That(
+            () => FactorFile.Read(path, name, outputs, inputs), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Contains(part));
     }
 
     [TestCase("\"version\":\"1\"", "\"version\":\"9\"")]
@@ -89,7 +90,8 @@ public sealed class FactorFileTests
         string changed = text.Replace(found, replacement[..Math.Min(found.Length, replacement.Length)], StringComparison.Ordinal);
         Assert.That(changed, Is.Not.EqualTo(text).And.Length.EqualTo(text.Length));
         File.WriteAllBytes(path, Encoding.Latin1.GetBytes(changed));
-        Assert.That(() => FactorFile.Read(path, Name, 5, 8), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Not.Contains("\n"));
+        Assert.That(
+            () => FactorFile.Read(path, Name, 5, 8), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Not.Contains("\n"));
     }
 
     [TestCase(float.NaN, "NaN")]

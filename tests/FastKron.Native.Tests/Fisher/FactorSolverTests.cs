@@ -10,7 +10,8 @@ namespace FastKron.Native.Tests.Fisher;
 [TestFixtureSource(typeof(Backends), nameof(Backends.Names))]
 public sealed class FactorSolverTests(string backendName)
 {
-    private static readonly SolverOptions Converged = new() { Iterations = 60, PowerTolerance = 0, Epsilon = 0, LanczosSteps = 40, LanczosTolerance = 1e-13 };
+    private static readonly SolverOptions Converged =
+        new() { Iterations = 60, PowerTolerance = 0, Epsilon = 0, LanczosSteps = 40, LanczosTolerance = 1e-13 };
 
     private readonly IBackend _backend = Backends.Create(backendName);
 
@@ -33,8 +34,10 @@ public sealed class FactorSolverTests(string backendName)
         using SolvedFactors factors = FactorSolvers.Solve(stack, options);
         // F32: 48 products rounded to 2⁻²⁴ each; the bound is 1 − cos < 1e-6.
         double bound = type == DType.F64 ? 1e-13 : 1e-6;
-        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HOut), Dense.Multiply(Dense.Multiply(u, Dense.Diagonal(p)), Dense.Transpose(u))), Is.LessThan(bound));
-        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HIn), Dense.Multiply(Dense.Multiply(v, Dense.Diagonal(q)), Dense.Transpose(v))), Is.LessThan(bound));
+        double[,] trueOut = Dense.Multiply(Dense.Multiply(u, Dense.Diagonal(p)), Dense.Transpose(u));
+        double[,] trueIn = Dense.Multiply(Dense.Multiply(v, Dense.Diagonal(q)), Dense.Transpose(v));
+        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HOut), trueOut), Is.LessThan(bound));
+        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HIn), trueIn), Is.LessThan(bound));
         // F = (1/K) P ⊗ Q: the scale is its trace over m·n.
         Assert.That(factors.Evidence.Scale, Is.EqualTo(p.Sum() * q.Sum() / 48 / 48).Within(1e-3).Percent);
     }
@@ -196,7 +199,8 @@ public sealed class FactorSolverTests(string backendName)
         List<double[,]> gradients = MatrixNormal([4, 2, 1, 0.5], 95, [3, 1, 0.5, 0.1, 0.05], 96, 8);
         List<double[,]> scaled = [.. gradients.Select(g => Dense.Multiply(Dense.Diagonal([1024, 1024, 1024, 1024]), g))];
         using GradientStack plain = Dense.Stack(_backend, gradients, DType.BF16), large = Dense.Stack(_backend, scaled, DType.BF16);
-        using SolvedFactors before = FactorSolvers.Solve(plain, new SolverOptions { Kind = kind }), after = FactorSolvers.Solve(large, new SolverOptions { Kind = kind });
+        SolverOptions options = new() { Kind = kind };
+        using SolvedFactors before = FactorSolvers.Solve(plain, options), after = FactorSolvers.Solve(large, options);
         Assert.That(Dense.ToArray(after.HOut), Is.EqualTo(Dense.ToArray(before.HOut)));
         Assert.That(Dense.ToArray(after.HIn), Is.EqualTo(Dense.ToArray(before.HIn)));
         Assert.That(after.Evidence.Scale, Is.EqualTo(before.Evidence.Scale * 1024 * 1024).Within(1e-10).Percent);
@@ -223,7 +227,8 @@ public sealed class FactorSolverTests(string backendName)
     public void Solve_Cancelled_Throws([Values] SolverKind kind)
     {
         using GradientStack stack = Dense.Stack(_backend, [Dense.Normal(3, 4, 97)], DType.BF16);
-        Assert.Throws<OperationCanceledException>(() => FactorSolvers.Solve(stack, new SolverOptions { Kind = kind }, new CancellationToken(canceled: true)));
+        SolverOptions options = new() { Kind = kind };
+        Assert.Throws<OperationCanceledException>(() => FactorSolvers.Solve(stack, options, new CancellationToken(canceled: true)));
         Assert.That(stack.HalfSteps, Is.Zero);
     }
 
@@ -231,7 +236,8 @@ public sealed class FactorSolverTests(string backendName)
     private static List<double[,]> MatrixNormal(double[] p, uint pItem, double[] q, uint qItem, int count)
     {
         double[,] left = Dense.Spd([.. p.Select(Math.Sqrt)], pItem), right = Dense.Spd([.. q.Select(Math.Sqrt)], qItem);
-        return [.. Enumerable.Range(0, count).Select(k => Dense.Multiply(Dense.Multiply(left, Dense.Normal(p.Length, q.Length, (uint)(1000 + k))), right))];
+        return [.. Enumerable.Range(0, count)
+            .Select(k => Dense.Multiply(Dense.Multiply(left, Dense.Normal(p.Length, q.Length, (uint)(1000 + k))), right))];
     }
 
     private static double[,] Outer(double[,] u, int a, double[,] v, int b, double scale)

@@ -1,18 +1,20 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 using FastKron.Native.Tests.Models;
 using NUnit.Framework;
 
 namespace FastKron.Native.Tests.Fisher;
 
-/// <summary>X and D of block 0 for the six sequences of a model's Kronecker goldens, in float64, computed once by <see cref="ReferenceDecoder"/>.</summary>
+/// <summary>X and D of block 0 for the six sequences of a model's Kronecker goldens, in float64, computed once by
+/// <see cref="ReferenceDecoder"/>.</summary>
 /// <remarks>
-/// transformers rounds norms, softmax and rotary angles to float32 whatever the model's type, so its goldens themselves are exact to about 1e-6 of
-/// an entry's root mean square.
+/// transformers rounds norms, softmax and rotary angles to float32 whatever the model's type, so its goldens themselves are exact to
+/// about 1e-6 of an entry's root mean square.
 /// </remarks>
 internal static class GoldenGradients
 {
@@ -48,7 +50,8 @@ internal static class GoldenGradients
         return stack;
     }
 
-    /// <summary>Compares norms within the tolerance and sampled entries within the tolerance times the norm, in float64 also within 2e-5 of the root mean square.</summary>
+    /// <summary>Compares norms within the tolerance and sampled entries within the tolerance times the norm, in float64 also within 2e-5 of
+    /// the root mean square.</summary>
     public static void AssertMatches(SolvedFactors factors, JsonElement golden, double tolerance, BlockLinear linear)
     {
         foreach ((string symbol, Tensor factor) in new[] { ("A", factors.HOut), ("B", factors.HIn) })
@@ -60,7 +63,8 @@ internal static class GoldenGradients
             {
                 int index = sample[0].GetInt32();
                 double within = factor.Type == DType.F64 ? Math.Min(tolerance * norm, 2e-5 * norm / factor.Rows) : tolerance * norm;
-                Assert.That(values[index / factor.Columns, index % factor.Columns], Is.EqualTo(sample[1].GetDouble()).Within(within), $"{linear} {symbol}[{index}]");
+                double value = values[index / factor.Columns, index % factor.Columns];
+                Assert.That(value, Is.EqualTo(sample[1].GetDouble()).Within(within), $"{linear} {symbol}[{index}]");
             }
         }
     }
@@ -69,7 +73,8 @@ internal static class GoldenGradients
     {
         string folder = GoldenModels.Folder(model);
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(GoldenModels.Golden(model, "golden_transformers.json")));
-        int[][] ids = [.. golden.RootElement.GetProperty("kron").GetProperty("ids").EnumerateArray().Select(s => s.EnumerateArray().Select(id => id.GetInt32()).ToArray())];
+        JsonElement stored = golden.RootElement.GetProperty("kron").GetProperty("ids");
+        int[][] ids = [.. stored.EnumerateArray().Select(s => s.EnumerateArray().Select(id => id.GetInt32()).ToArray())];
         Assert.That(ids, Has.Length.EqualTo(Sequences).And.All.Length.EqualTo(Tokens));
         using var decoder = new ReferenceDecoder(backend, folder);
         IReadOnlyList<(Tensor X, Tensor D)> observed = decoder.FirstBlock(ids);

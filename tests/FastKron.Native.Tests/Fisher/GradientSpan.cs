@@ -4,10 +4,11 @@ using FastKron.Native.Fisher;
 
 namespace FastKron.Native.Tests.Fisher;
 
-/// <summary>Orthonormal bases of the row spaces of D (T, m) and X (T, n): few gradients live in a small space, where 60 iterations are cheap.</summary>
+/// <summary>Orthonormal bases of the row spaces of D (T, m) and X (T, n): few gradients live in a small space, where 60 iterations are
+/// cheap.</summary>
 /// <remarks>
-/// G_k = Q_Dᵀ C_k Q_X with C_k the gradients of the coordinates. Power iterations from B = I see only G_k G_kᵀ and the like, so the pair of the C_k,
-/// expanded with the bases, is exactly the pair of the G_k. (Not so for the likelihood: its ε acts on the whole space.)
+/// G_k = Q_Dᵀ C_k Q_X with C_k the gradients of the coordinates. Power iterations from B = I see only G_k G_kᵀ and the like, so the pair
+/// of the C_k, expanded with the bases, is exactly the pair of the G_k. (Not so for the likelihood: its ε acts on the whole space.)
 /// </remarks>
 internal sealed class GradientSpan : IDisposable
 {

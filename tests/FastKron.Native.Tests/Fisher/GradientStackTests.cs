@@ -72,4 +72,11 @@ public sealed class GradientStackTests(string backendName)
                 Assert.That(stack.Gradient(k).Row<double>(i / 6)[i % 6], Is.EqualTo(gradients[k][i / 6, i % 6] - mean).Within(1e-14));
         }
     }
+
+    [Test]
+    public void Center_OneGradient_Throws()
+    {
+        using GradientStack stack = Dense.Stack(_backend, [Dense.Normal(5, 6, 3)], DType.F32);
+        Assert.Throws<InvalidOperationException>(stack.Center);
+    }
 }

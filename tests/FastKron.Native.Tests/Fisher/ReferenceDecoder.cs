@@ -26,7 +26,8 @@ internal sealed class ReferenceDecoder : IDisposable
         _frequencies = RotaryTables.Frequencies(_config.Rotary, _config.HeadDimension);
     }
 
-    /// <summary>Inputs and output gradients of the seven linears of block 0, for the mean next-token loss of each sequence: X (T, n), D (T, m), F64, T all tokens.</summary>
+    /// <summary>Inputs and output gradients of the seven linears of block 0, for the mean next-token loss of each sequence: X (T, n), D (T,
+    /// m), F64, T all tokens.</summary>
     public IReadOnlyList<(Tensor X, Tensor D)> FirstBlock(IReadOnlyList<int[]> sequences)
     {
         using PackedBatch batch = PackedBatch.Create(_backend, _config, sequences);
@@ -89,10 +90,11 @@ internal sealed class ReferenceDecoder : IDisposable
     private Tensor Normalize(Tensor x, Tensor weight)
     {
         Tensor y = Allocate(x.Rows, x.Columns);
+        int n = weight.Columns;
         for (int t = 0; t < x.Rows; t++)
         {
-            for (int c = 0; c < x.Columns; c += weight.Columns)
-                RmsNorm.Forward(x.Row<double>(t).Slice(c, weight.Columns), weight.AsSpan<double>(), _config.RmsNormEpsilon, y.Row<double>(t).Slice(c, weight.Columns));
+            for (int c = 0; c < x.Columns; c += n)
+                RmsNorm.Forward(x.Row<double>(t).Slice(c, n), weight.AsSpan<double>(), _config.RmsNormEpsilon, y.Row<double>(t).Slice(c, n));
         }
         return y;
     }
@@ -100,13 +102,13 @@ internal sealed class ReferenceDecoder : IDisposable
     private Tensor NormalizeBackward(Tensor dy, Tensor x, Tensor weight)
     {
         Tensor dx = Allocate(x.Rows, x.Columns);
+        int n = weight.Columns;
         for (int t = 0; t < x.Rows; t++)
         {
-            for (int c = 0; c < x.Columns; c += weight.Columns)
+            for (int c = 0; c < x.Columns; c += n)
             {
                 RmsNorm.Backward(
-                    dy.Row<double>(t).Slice(c, weight.Columns), x.Row<double>(t).Slice(c, weight.Columns), weight.AsSpan<double>(), _config.RmsNormEpsilon,
-                    dx.Row<double>(t).Slice(c, weight.Columns));
+                    dy.Row<double>(t).Slice(c, n), x.Row<double>(t).Slice(c, n), weight.AsSpan<double>(), _config.RmsNormEpsilon, dx.Row<double>(t).Slice(c, n));
             }
         }
         return dx;
@@ -130,7 +132,8 @@ internal sealed class ReferenceDecoder : IDisposable
         private readonly ReferenceDecoder _decoder;
         private readonly IBackend _backend;
         private readonly PackedBatch _batch;
-        private readonly Tensor _input, _attentionNorm, _mlpNorm, _normed, _rawQueries, _rawKeys, _queries, _keys, _values, _mixed, _middle, _mlpNormed, _gate, _up, _gated;
+        private readonly Tensor _input, _attentionNorm, _mlpNorm, _normed, _rawQueries, _rawKeys, _queries, _keys, _values, _mixed;
+        private readonly Tensor _middle, _mlpNormed, _gate, _up, _gated;
         private readonly Tensor? _queryNorm, _keyNorm;
         private readonly Tensor[] _weights;
         private readonly (Tensor X, Tensor D)[] _observed = new (Tensor, Tensor)[7];
@@ -157,7 +160,8 @@ internal sealed class ReferenceDecoder : IDisposable
             _keys = Heads(_rawKeys, _keyNorm);
             _mixed = decoder.Allocate(input.Rows, _queries.Columns);
             CausalAttention.Forward(
-                _queries.AsSpan<double>(), _keys.AsSpan<double>(), _values.AsSpan<double>(), _batch.Layout, _mixed.AsSpan<double>(), new double[input.Rows * config.Heads]);
+                _queries.AsSpan<double>(), _keys.AsSpan<double>(), _values.AsSpan<double>(), _batch.Layout,
+                _mixed.AsSpan<double>(), new double[input.Rows * config.Heads]);
             _middle = Forward(BlockLinear.Output, _mixed);
             _backend.Axpy(1, input, _middle);
             _mlpNormed = decoder.Normalize(_middle, _mlpNorm);

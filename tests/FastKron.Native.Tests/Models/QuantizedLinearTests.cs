@@ -124,7 +124,7 @@ public sealed class QuantizedLinearTests
             Philox.Signs(19, RandomPurpose.InputSigns, 0, inputScale);
             Philox.Normal(19, RandomPurpose.OutputSigns, 0, outputScale);
             ushort[] codes = [.. Enumerable.Range(0, rows * columns / 256 * 16 * bits).Select(i => (ushort)Philox.Word(19, (ulong)i, RandomPurpose.Test, 1))];
-            return new QuantizedWeights("m", rows, columns, TrellisCodes.Hybrid(bits), TrellisLayout.QtipKernel, codes, inputScale, outputScale, Statistics: null);
+            return new QuantizedWeights("m", rows, columns, TrellisCodes.Hybrid(bits), TrellisLayout.QtipKernel, codes, inputScale, outputScale);
         }
 
         public void Dispose()

@@ -1,8 +1,9 @@
 using FastKron.Native.Codebooks;
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
 using FastKron.Native.Quantization;
 using FastKron.Native.Tests.Rounding;
@@ -28,16 +29,16 @@ public sealed class LinearQuantizerTests
     {
         using var backend = new CpuBackend();
         DenseMatrix w = Weights(96, 160);
-        QuantizedWeights quantized = Quantize(backend, w, null, null, bits);
+        RoundedLinear quantized = Quantize(backend, w, null, null, bits);
         double actual = (Dequantize(backend, quantized) - w).SquaredNorm / w.SquaredNorm;
         Assert.Multiple(() =>
         {
             Assert.That(actual, Is.EqualTo(expected).Within(0.06 * expected));
-            Assert.That(quantized.Statistics!.RelativeWeightError, Is.EqualTo(actual).Within(1e-4 * actual));
-            Assert.That(quantized.Statistics!.ProxyError, Is.EqualTo(quantized.Statistics!.RelativeWeightError).Within(1e-6));
-            Assert.That(quantized.Statistics!.Method, Is.EqualTo("none"));
-            Assert.That(quantized.Statistics!.Fallback, Is.Null);
-            Assert.That((quantized.Statistics!.DampingOut, quantized.Statistics!.DampingIn), Is.EqualTo((0.0, 0.0)));
+            Assert.That(quantized.Statistics.RelativeWeightError, Is.EqualTo(actual).Within(1e-4 * actual));
+            Assert.That(quantized.Statistics.ProxyError, Is.EqualTo(quantized.Statistics.RelativeWeightError).Within(1e-6));
+            Assert.That(quantized.Statistics.Method, Is.EqualTo("none"));
+            Assert.That(quantized.Statistics.Fallback, Is.Null);
+            Assert.That((quantized.Statistics.DampingOut, quantized.Statistics.DampingIn), Is.EqualTo((0.0, 0.0)));
         });
     }
 
@@ -48,11 +49,11 @@ public sealed class LinearQuantizerTests
     public void Quantize_WithFactors_ReportsTheDenseTraces(bool withOut, bool withIn, string method)
     {
         using var backend = new CpuBackend();
-        QuantizedWeights quantized = Quantize(backend, W, withOut ? A : null, withIn ? B : null);
+        RoundedLinear quantized = Quantize(backend, W, withOut ? A : null, withIn ? B : null);
         DenseMatrix a = withOut ? A + 0.01 * DenseMatrix.Identity(Rows) : DenseMatrix.Identity(Rows);
         DenseMatrix b = withIn ? B + 0.01 * DenseMatrix.Identity(Columns) : DenseMatrix.Identity(Columns);
         double loss = DenseMatrix.Loss(Dequantize(backend, quantized) - W, a, b), whole = DenseMatrix.Loss(W, a, b);
-        RoundingStatistics statistics = quantized.Statistics!;
+        RoundingStatistics statistics = quantized.Statistics;
         Assert.Multiple(() =>
         {
             Assert.That(statistics.Method, Is.EqualTo(method));
@@ -78,18 +79,18 @@ public sealed class LinearQuantizerTests
     public void Dequantize_FactoredForward_AgreesWithDenseForward([Values(2, 3, 4)] int bits)
     {
         using var backend = new CpuBackend();
-        QuantizedWeights quantized = Quantize(backend, W, A, B, bits);
+        RoundedLinear quantized = Quantize(backend, W, A, B, bits);
         DenseMatrix x = DenseMatrix.Normal(5, Columns, seed: 4), expected = x * Dequantize(backend, quantized).Transposed;
 
         // y = SV ∘ U_m Ŵ U_nᵀ (SU ∘ x).
         using Tensor activations = x.Upload(backend), y = backend.Allocate(DType.F32, 5, Rows);
-        using Tensor codes = backend.Allocate(DType.U16, Rows / 16 * (Columns / 16), quantized.Codebook.PackedWords);
+        using Tensor codes = backend.Allocate(DType.U16, Rows / 16 * (Columns / 16), quantized.Weights.Codebook.PackedWords);
         using Tensor inputScale = backend.Allocate(DType.F32, 1, Columns), outputScale = backend.Allocate(DType.F32, 1, Rows);
-        backend.Upload<ushort>(quantized.Codes, codes);
-        backend.Upload<float>(quantized.InputScale, inputScale);
-        backend.Upload<float>(quantized.OutputScale, outputScale);
+        backend.Upload<ushort>(quantized.Weights.Codes, codes);
+        backend.Upload<float>(quantized.Weights.InputScale, inputScale);
+        backend.Upload<float>(quantized.Weights.OutputScale, outputScale);
         backend.Hadamard(activations, HadamardFactors.For(Columns), inputScale, HadamardAxis.Rows, inverse: false);
-        backend.TrellisMatMul(activations, new TrellisMatrix(codes, quantized.Codebook, quantized.Layout, Rows, Columns), y);
+        backend.TrellisMatMul(activations, new TrellisMatrix(codes, quantized.Weights.Codebook, quantized.Weights.Layout, Rows, Columns), y);
         backend.Hadamard(y, HadamardFactors.For(Rows), outputScale, HadamardAxis.Rows, inverse: true);
         double error = Math.Sqrt((DenseMatrix.Download(backend, y) - expected).SquaredNorm / expected.SquaredNorm);
         Assert.That(error, Is.LessThan(1e-5), "float32 throughout; the specification allows 2e-3 in float16");
@@ -99,14 +100,14 @@ public sealed class LinearQuantizerTests
     public void Quantize_Scales_AreSignsAndOneScale()
     {
         using var backend = new CpuBackend();
-        QuantizedWeights quantized = Quantize(backend, W, A, B);
+        RoundedLinear quantized = Quantize(backend, W, A, B);
         double scale = Math.Sqrt(W.SquaredNorm / (Rows * Columns)) / (0.9 * 0.969);
         Assert.Multiple(() =>
         {
-            Assert.That(quantized.InputScale, Has.Length.EqualTo(Columns).And.All.Matches<float>(s => Math.Abs(s) == 1));
-            Assert.That(quantized.OutputScale, Has.Length.EqualTo(Rows).And.All.Matches<float>(s => Math.Abs(s) == (float)quantized.Statistics!.WeightScale));
-            Assert.That(quantized.Statistics!.WeightScale, Is.EqualTo(scale).Within(0.004 * scale), "root mean square of the HYB table is 0.969 ± 0.003");
-            Assert.That(quantized.Codes, Has.Length.EqualTo(Rows * Columns / 256 * 32));
+            Assert.That(quantized.Weights.InputScale, Has.Length.EqualTo(Columns).And.All.Matches<float>(s => Math.Abs(s) == 1));
+            Assert.That(quantized.Weights.OutputScale, Has.Length.EqualTo(Rows).And.All.Matches<float>(s => Math.Abs(s) == (float)quantized.Statistics.WeightScale));
+            Assert.That(quantized.Statistics.WeightScale, Is.EqualTo(scale).Within(0.004 * scale), "root mean square of the HYB table is 0.969 ± 0.003");
+            Assert.That(quantized.Weights.Codes, Has.Length.EqualTo(Rows * Columns / 256 * 32));
         });
     }
 
@@ -114,23 +115,23 @@ public sealed class LinearQuantizerTests
     public void Quantize_NegatedOrRescaledFactors_GivesTheSameCodes()
     {
         using var backend = new CpuBackend();
-        ushort[] codes = Quantize(backend, W, A, B).Codes;
-        Assert.That(Quantize(backend, W, -1 * A, -1 * B).Codes, Is.EqualTo(codes));
-        Assert.That(Quantize(backend, W, 1024 * A, 1.0 / 64 * B).Codes, Is.EqualTo(codes));
+        ushort[] codes = Quantize(backend, W, A, B).Weights.Codes;
+        Assert.That(Quantize(backend, W, -1 * A, -1 * B).Weights.Codes, Is.EqualTo(codes));
+        Assert.That(Quantize(backend, W, 1024 * A, 1.0 / 64 * B).Weights.Codes, Is.EqualTo(codes));
     }
 
     [Test]
     public void Quantize_AnyNumberOfThreads_GivesTheSameBits()
     {
-        QuantizedWeights One(int threads)
+        RoundedLinear One(int threads)
         {
             using var backend = new CpuBackend(threads);
             return Quantize(backend, W, A, B);
         }
-        QuantizedWeights expected = One(1), actual = One(3);
-        Assert.That(actual.Codes, Is.EqualTo(expected.Codes));
-        Assert.That(actual.OutputScale, Is.EqualTo(expected.OutputScale));
-        Assert.That(actual.Statistics! with { Seconds = 0 }, Is.EqualTo(expected.Statistics! with { Seconds = 0 }));
+        RoundedLinear expected = One(1), actual = One(3);
+        Assert.That(actual.Weights.Codes, Is.EqualTo(expected.Weights.Codes));
+        Assert.That(actual.Weights.OutputScale, Is.EqualTo(expected.Weights.OutputScale));
+        Assert.That(actual.Statistics with { Seconds = 0 }, Is.EqualTo(expected.Statistics with { Seconds = 0 }));
     }
 
     [Test]
@@ -138,11 +139,11 @@ public sealed class LinearQuantizerTests
     {
         using var backend = new CpuBackend();
         using Tensor weights = W.Upload(backend);
-        QuantizedWeights One(ulong seed, uint matrix) => new LinearQuantizer(backend, Options(2) with { Seed = seed }).Quantize(Name, matrix, weights, null);
-        QuantizedWeights first = One(1, 1);
-        Assert.That(One(1, 1).Codes, Is.EqualTo(first.Codes));
-        Assert.That(One(2, 1).InputScale, Is.Not.EqualTo(first.InputScale));
-        Assert.That(One(1, 2).InputScale, Is.Not.EqualTo(first.InputScale));
+        RoundedLinear One(ulong seed, uint matrix) => new LinearQuantizer(backend, Options(2) with { Seed = seed }).Quantize(Name, matrix, weights, null);
+        RoundedLinear first = One(1, 1);
+        Assert.That(One(1, 1).Weights.Codes, Is.EqualTo(first.Weights.Codes));
+        Assert.That(One(2, 1).Weights.InputScale, Is.Not.EqualTo(first.Weights.InputScale));
+        Assert.That(One(1, 2).Weights.InputScale, Is.Not.EqualTo(first.Weights.InputScale));
     }
 
     [TestCase(true, false, "ldlq", "output factor unused: it holds NaN or infinity")]
@@ -156,10 +157,10 @@ public sealed class LinearQuantizerTests
         if (badIn)
             b[5, 2] = b[2, 5] = double.NegativeInfinity;
         using var backend = new CpuBackend();
-        QuantizedWeights quantized = Quantize(backend, W, a, b);
-        Assert.That(quantized.Statistics!.Method, Is.EqualTo(method));
-        Assert.That(quantized.Statistics!.Fallback, Is.EqualTo(reason));
-        Assert.That(quantized.Codes, Is.EqualTo(Quantize(backend, W, badOut ? null : A, badIn ? null : B).Codes));
+        RoundedLinear quantized = Quantize(backend, W, a, b);
+        Assert.That(quantized.Statistics.Method, Is.EqualTo(method));
+        Assert.That(quantized.Statistics.Fallback, Is.EqualTo(reason));
+        Assert.That(quantized.Weights.Codes, Is.EqualTo(Quantize(backend, W, badOut ? null : A, badIn ? null : B).Weights.Codes));
     }
 
     [Test]
@@ -167,7 +168,7 @@ public sealed class LinearQuantizerTests
     {
         using var backend = new CpuBackend();
         DenseMatrix ones = DenseMatrix.From(Columns, Columns, (_, _) => 1);
-        RoundingStatistics statistics = Quantize(backend, W, null, ones).Statistics!;
+        RoundingStatistics statistics = Quantize(backend, W, null, ones).Statistics;
         Assert.That((statistics.Method, statistics.DampingIn, statistics.Fallback), Is.EqualTo(("ldlq", 0.01, (string?)null)));
     }
 
@@ -175,9 +176,9 @@ public sealed class LinearQuantizerTests
     public void Quantize_ZeroMatrix_DequantizesToZero()
     {
         using var backend = new CpuBackend();
-        QuantizedWeights quantized = Quantize(backend, new DenseMatrix(32, 64), null, null);
+        RoundedLinear quantized = Quantize(backend, new DenseMatrix(32, 64), null, null);
         Assert.That(Dequantize(backend, quantized).SquaredNorm, Is.Zero);
-        Assert.That((quantized.Statistics!.ProxyError, quantized.Statistics!.RelativeWeightError, quantized.Statistics!.WeightScale), Is.EqualTo((0.0, 0.0, 0.0)));
+        Assert.That((quantized.Statistics.ProxyError, quantized.Statistics.RelativeWeightError, quantized.Statistics.WeightScale), Is.EqualTo((0.0, 0.0, 0.0)));
     }
 
     [TestCase(double.NaN)]
@@ -234,17 +235,17 @@ public sealed class LinearQuantizerTests
 
     private static LinearQuantizerOptions Options(int bits) => new() { Codebook = TrellisCodes.Hybrid(bits), Seed = 1 };
 
-    private static QuantizedWeights Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, int bits = 2)
+    private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, int bits = 2)
     {
         using Tensor weights = w.Upload(backend);
         using var factors = new KroneckerFactors(Name, a?.Upload(backend), b?.Upload(backend), new FactorEvidence { Source = "test" });
         return new LinearQuantizer(backend, Options(bits)).Quantize(Name, matrix: 6, weights, factors);
     }
 
-    private static DenseMatrix Dequantize(CpuBackend backend, QuantizedWeights quantized)
+    private static DenseMatrix Dequantize(CpuBackend backend, RoundedLinear quantized)
     {
-        using Tensor dense = backend.Allocate(DType.F32, quantized.Rows, quantized.Columns);
-        quantized.Dequantize(backend, dense);
+        using Tensor dense = backend.Allocate(DType.F32, quantized.Weights.Rows, quantized.Weights.Columns);
+        quantized.Weights.Dequantize(backend, dense);
         return DenseMatrix.Download(backend, dense);
     }
 }

@@ -1,6 +1,4 @@
-using FastKron.Native.Formats;
-
-namespace FastKron.Native.Models;
+namespace FastKron.Native.Formats;
 
 /// <summary>Names and shapes of the linear layers of a block.</summary>
 public static class BlockLinears

@@ -7,13 +7,14 @@ using FastKron.Native.Reports;
 namespace FastKron.Native.Quantization;
 
 /// <summary>The artefact of one rounded linear in a run directory.</summary>
-public static class QuantizedWeightsFile
+public static class RoundedLinearFile
 {
     private const string Version = "1";
 
     /// <summary>Writes the artefact; it appears whole or not at all.</summary>
-    public static void Write(string path, QuantizedWeights weights)
+    public static void Write(string path, RoundedLinear rounded)
     {
+        QuantizedWeights weights = rounded.Weights;
         SafetensorsTensor[] tensors =
         [
             new("codes", SafetensorsType.U16, [weights.Codes.Length]),
@@ -27,7 +28,7 @@ public static class QuantizedWeightsFile
             ["code"] = weights.Codebook.Name,
             ["bits"] = weights.Codebook.Bits.ToString(System.Globalization.CultureInfo.InvariantCulture),
             ["layout"] = weights.Layout.ToString(),
-            ["statistics"] = JsonSerializer.Serialize(weights.Statistics, ReportJson.Default.RoundingStatistics),
+            ["statistics"] = JsonSerializer.Serialize(rounded.Statistics, ReportJson.Default.RoundingStatistics),
         };
         using SafetensorsWriter file = SafetensorsWriter.Create(path, tensors, metadata);
         file.Write("codes", MemoryMarshal.AsBytes(weights.Codes.AsSpan()));
@@ -41,7 +42,7 @@ public static class QuantizedWeightsFile
     /// <param name="shape">The linear it must be of.</param>
     /// <param name="codebook">The code it must be in.</param>
     /// <exception cref="InvalidDataException">Another linear, code or version, or a damaged file.</exception>
-    public static QuantizedWeights Read(string path, LinearShape shape, TrellisCodebook codebook)
+    public static RoundedLinear Read(string path, LinearShape shape, TrellisCodebook codebook)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);
         string Field(string key) => file.Metadata.TryGetValue(key, out string? value) ? value : throw new InvalidDataException($"{path}: no '{key}' in the metadata; delete the run directory and start again");
@@ -50,10 +51,11 @@ public static class QuantizedWeightsFile
         if (found != expected || !Enum.TryParse(Field("layout"), out TrellisLayout layout))
             throw new InvalidDataException($"{path}: expected {expected}, found {found}, layout {Field("layout")}; delete the run directory and start again");
         RoundingStatistics statistics = JsonSerializer.Deserialize(Field("statistics"), ReportJson.Default.RoundingStatistics)!;
-        return new QuantizedWeights(
+        var weights = new QuantizedWeights(
             shape.Name, shape.Rows, shape.Columns, codebook, layout,
             MemoryMarshal.Cast<byte, ushort>(file.Bytes("codes")).ToArray(),
             MemoryMarshal.Cast<byte, float>(file.Bytes("input_scale")).ToArray(),
-            MemoryMarshal.Cast<byte, float>(file.Bytes("output_scale")).ToArray(), statistics);
+            MemoryMarshal.Cast<byte, float>(file.Bytes("output_scale")).ToArray());
+        return new RoundedLinear(weights, statistics);
     }
 }

@@ -1,6 +1,6 @@
-namespace FastKron.Native.Models;
+namespace FastKron.Native.Formats;
 
-/// <summary>The seven linear layers of a decoder block, in the order of <see cref="DecoderBlock.Linears"/>.</summary>
+/// <summary>The seven linear layers of a decoder block, in the order of a block's forward pass.</summary>
 public enum BlockLinear
 {
     /// <summary>Queries: (heads · head dimension, hidden).</summary>
