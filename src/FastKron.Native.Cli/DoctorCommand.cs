@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Gpu;
 using FastKron.Native.Cuda;
@@ -32,12 +33,23 @@ internal static class DoctorCommand
         {
             CudaDeviceProperties properties = CudaContext.GetDeviceInfo(device);
             Line($"cuda:{device}", string.Create(CultureInfo.InvariantCulture,
-                $"{properties.DeviceName}, compute capability {properties.ComputeCapability}, {properties.TotalGlobalMemory / 1e9:F1} GB, {properties.MultiProcessorCount} multiprocessors; not used yet: this version computes on the CPU"));
+                $"{properties.DeviceName}, compute capability {properties.ComputeCapability}, {properties.TotalGlobalMemory / 1e9:F1} GB, {properties.MultiProcessorCount} multiprocessors"));
         }
-        double error = SelfTest.Run(backend);
-        bool passed = error <= SelfTest.Tolerance;
-        Line("self-test", string.Create(CultureInfo.InvariantCulture, $"{(passed ? "passed" : "FAILED")}: encode, decode, rotate, multiply; relative error {error:G2}, accepted {SelfTest.Tolerance:G2}"));
+        bool passed = Test(backend);
+        for (int device = 0; CudaContext.IsAvailable && KernelImages.AreBuilt && device < CudaContext.GetDeviceCount(); device++)
+        {
+            using var gpu = new GpuBackend(device);
+            passed &= Test(gpu);
+        }
         return passed ? 0 : 1;
+    }
+
+    private static bool Test(IBackend backend)
+    {
+        double error = SelfTest.Run(backend), tolerance = SelfTest.Tolerance(backend);
+        bool passed = error <= tolerance;
+        Line("self-test", string.Create(CultureInfo.InvariantCulture, $"{(passed ? "passed" : "FAILED")} on {backend.Name}: encode, decode, rotate, multiply; relative error {error:G2}, accepted {tolerance:G2}"));
+        return passed;
     }
 
     private static void Line(string name, string value) => Console.WriteLine($"{name,-12} {value}");

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
-using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
@@ -23,7 +23,7 @@ internal static class EvaluateCommand
         var command = new Command("evaluate", "Measure perplexity and KL divergence.") { model, text, original, block, maxBlocks, prompt, json, device };
         command.SetAction((parsed, cancellationToken) =>
         {
-            using CpuBackend backend = DeviceOption.Open(parsed.GetValue(device));
+            using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
             var progress = new ProgressDisplay(parsed.GetValue(json));
             var clock = System.Diagnostics.Stopwatch.StartNew();
             var options = new EvaluationOptions

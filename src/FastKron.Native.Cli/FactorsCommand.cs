@@ -1,5 +1,5 @@
 using System.CommandLine;
-using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute;
 using FastKron.Native.Quantization;
 
 namespace FastKron.Native.Cli;
@@ -16,7 +16,7 @@ internal static class FactorsCommand
         job.AddTo(command);
         command.SetAction((parsed, cancellationToken) =>
         {
-            using CpuBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
+            using IBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
             var progress = new ProgressDisplay(quiet: false);
             QuantizationOptions options = job.Read(parsed, parsed.GetRequiredValue(output)) with { Skip = JobOptions.Split(parsed.GetValue(skip)) };
             FactorRun.Execute(options, backend, progress, cancellationToken);

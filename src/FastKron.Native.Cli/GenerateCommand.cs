@@ -1,5 +1,5 @@
 using System.CommandLine;
-using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute;
 using FastKron.Native.Formats;
 using FastKron.Native.Generation;
 using FastKron.Native.Models;
@@ -22,7 +22,7 @@ internal static class GenerateCommand
         var command = new Command("generate", "Continue a text.") { model, prompt, maxTokens, temperature, topP, seed, device };
         command.SetAction((parsed, cancellationToken) =>
         {
-            using CpuBackend backend = DeviceOption.Open(parsed.GetValue(device));
+            using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
             string path = parsed.GetRequiredValue(model);
             using ModelFolder folder = ModelFolder.Open(path);
             Tokenizer tokenizer = Tokenizer.Load(path, Output.Warn);

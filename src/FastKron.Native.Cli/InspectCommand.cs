@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute;
 using FastKron.Native.Formats;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
@@ -17,13 +17,14 @@ internal static class InspectCommand
         var path = new Argument<string>("PATH") { Description = "model folder, safetensors file or factor file" };
         var digest = new Option<bool>("--digest") { Description = "decode every linear, check the hashes of the manifest where there is one, and print the digest of the weights alone" };
         var json = new Option<bool>("--json") { Description = "print JSON" };
-        var command = new Command("inspect", "Show what a checkpoint holds.") { path, digest, json };
+        var device = DeviceOption.Create();
+        var command = new Command("inspect", "Show what a checkpoint holds.") { path, digest, json, device };
         command.SetAction((parsed, cancellationToken) =>
         {
             string target = parsed.GetRequiredValue(path);
             if (parsed.GetValue(digest))
             {
-                using var backend = new CpuBackend();
+                using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
                 CheckpointManifest.Verify(target, cancellationToken);
                 Console.WriteLine(ModelDigest.OfFolder(target, backend, cancellationToken));
             }

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
@@ -32,7 +32,7 @@ internal static class QuantizeCommand
         job.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using CpuBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
+            using IBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
             QuantizationOptions options = job.Read(parsed, parsed.GetRequiredValue(output)) with
             {
                 Bits = parsed.GetRequiredValue(bits),
@@ -59,7 +59,7 @@ internal static class QuantizeCommand
                     Warn = Output.Warn,
                 }
                 : null;
-            QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, FreshProcess.DigestAsync, evaluation, progress, cancellationToken).ConfigureAwait(false);
+            QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, FreshProcess.Digest(parsed.GetValue(job.Device)!), evaluation, progress, cancellationToken).ConfigureAwait(false);
             progress.Finish();
             if (quiet)
                 Console.WriteLine(JsonSerializer.Serialize(report, ReportJson.Default.QuantizationReport));

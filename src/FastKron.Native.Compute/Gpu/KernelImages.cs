@@ -31,6 +31,9 @@ public sealed class KernelImages : IDisposable
     /// <summary>The PTX target in use, for example compute_90a.</summary>
     public string Target { get; }
 
+    /// <summary>Whether this build holds kernels.</summary>
+    public static bool AreBuilt => Families(Portable).Any();
+
     /// <summary>What is embedded, for people: targets with their families, the compiler and the hash of the sources; or how to get kernels.</summary>
     public static string Describe()
     {
