@@ -45,25 +45,25 @@ __device__ __forceinline__ void scale(T* x, size_t stride, size_t rows, size_t c
         [=](size_t row, size_t column) { x[row * stride + column] *= alpha; });
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads) axpy_f32(
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) axpy_f32(
     float* __restrict__ y, const float* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns, int aligned, float alpha)
 {
     axpy(y, x, strideY, strideX, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads) axpy_f64(
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) axpy_f64(
     double* __restrict__ y, const double* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns, int aligned, double alpha)
 {
     axpy(y, x, strideY, strideX, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)
     scale_f32(float* __restrict__ x, size_t stride, size_t rows, size_t columns, int aligned, float alpha)
 {
     scale(x, stride, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)
     scale_f64(double* __restrict__ x, size_t stride, size_t rows, size_t columns, int aligned, double alpha)
 {
     scale(x, stride, rows, columns, aligned, alpha);

@@ -40,7 +40,7 @@ __device__ __forceinline__ void fill_elements(T* destination, size_t stride, siz
 }
 
 #define CONVERT(NAME, TO, FROM)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                                    \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) NAME(                                 \
         TO* __restrict__ destination, const FROM* __restrict__ source, size_t destinationStride, size_t sourceStride,         \
         size_t rows, size_t columns, int aligned)                                                                             \
     {                                                                                                                         \
@@ -64,7 +64,7 @@ CONVERT(convert_f16_f64, double, half)
 CONVERT(convert_f16_bf16, bf16, half)
 
 #define FILL(NAME, T)                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads)                                                          \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)                                       \
         NAME(T* __restrict__ destination, size_t stride, size_t rows, size_t columns, int aligned, T value)                   \
     {                                                                                                                         \
         fill_elements(destination, stride, rows, columns, aligned, value);                                                    \
@@ -74,8 +74,8 @@ FILL(fill_16, unsigned short)
 FILL(fill_32, unsigned)
 FILL(fill_64, unsigned long long)
 
-// high = bf16(source), low = bf16(source - high); the difference is exact. Four blocks a multiprocessor: with eight, registers spill.
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads, 4) split_f32(
+// high = bf16(source), low = bf16(source - high); the difference is exact.
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) split_f32(
     bf16* __restrict__ high, bf16* __restrict__ low, const float* __restrict__ source, size_t highStride, size_t lowStride,
     size_t sourceStride, size_t rows, size_t columns, int aligned)
 {

@@ -4,6 +4,7 @@
 #include "types.cuh"
 
 constexpr int ElementwiseThreads = 256;
+constexpr int ElementwiseBlocks = 4;    // At least so many on a multiprocessor; left to itself, ptxas aims at 8 and spills.
 constexpr int PackElements = 8;
 
 // Block (x, y) with x * y = ElementwiseThreads; x threads side by side own x * PackElements columns, y threads own rows.
