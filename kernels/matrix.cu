@@ -1,6 +1,6 @@
-// Elementwise and triangular parts of the matrix family; products, factorisations and solves are cuBLAS's and cuSOLVER's.
+// Elementwise and triangular parts of the matrix family; products and solves are cuBLAS's, Cholesky cuSOLVER's.
 // Shapes    row-major; rows lie a stride of elements apart.
-// Numerics  one rounding per operation (axpy: fused); dot and block LDL in float64, in an order that only shapes decide.
+// Numerics  one rounding per operation (axpy: fused); dot and block LDL in f64, in an order that only shapes decide.
 #include "device/elementwise.cuh"
 #include "device/reduce.cuh"
 
@@ -12,7 +12,8 @@ constexpr int FactorThreads = 256;
 // ---- axpy: y = y + alpha * x;  scale: x = alpha * x.  Launch: elementwise. ----
 
 template <typename T>
-__device__ __forceinline__ void axpy(T* y, const T* x, size_t strideY, size_t strideX, size_t rows, size_t columns, int aligned, T alpha)
+__device__ __forceinline__ void axpy(T* y, const T* x, size_t strideY, size_t strideX, size_t rows, size_t columns,
+                                     int aligned, T alpha)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
@@ -45,34 +46,37 @@ __device__ __forceinline__ void scale(T* x, size_t stride, size_t rows, size_t c
         [=](size_t row, size_t column) { x[row * stride + column] *= alpha; });
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads) axpy_f32(
-    float* __restrict__ y, const float* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns, int aligned, float alpha)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) axpy_f32(
+    float* __restrict__ y, const float* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns,
+    int aligned, float alpha)
 {
     axpy(y, x, strideY, strideX, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads) axpy_f64(
-    double* __restrict__ y, const double* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns, int aligned, double alpha)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) axpy_f64(
+    double* __restrict__ y, const double* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns,
+    int aligned, double alpha)
 {
     axpy(y, x, strideY, strideX, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)
     scale_f32(float* __restrict__ x, size_t stride, size_t rows, size_t columns, int aligned, float alpha)
 {
     scale(x, stride, rows, columns, aligned, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads)
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)
     scale_f64(double* __restrict__ x, size_t stride, size_t rows, size_t columns, int aligned, double alpha)
 {
     scale(x, stride, rows, columns, aligned, alpha);
 }
 
-// ---- dot: sum of x * y in float64.  Launch: dot_* grid (any fixed number of blocks), then dot_total with one block. ----
+// ---- dot: sum of x * y in float64.  Launch: dot_* with a fixed number of blocks, then dot_total with one. ----
 
 template <typename X, typename Y>
-__device__ __forceinline__ void dot(double* partial, const X* x, const Y* y, size_t strideX, size_t strideY, size_t rows, size_t columns)
+__device__ __forceinline__ void dot(double* partial, const X* x, const Y* y, size_t strideX, size_t strideY,
+                                    size_t rows, size_t columns)
 {
     size_t tilesPerRow = (columns + DotTile - 1) / DotTile;
     double sum = 0;
@@ -93,12 +97,12 @@ __device__ __forceinline__ void dot(double* partial, const X* x, const Y* y, siz
 }
 
 // x and y may be the same matrix: both are only read.
-#define DOT(NAME, X, Y)                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(DotThreads)                                                                  \
-        NAME(double* __restrict__ partial, const X* __restrict__ x, const Y* __restrict__ y, size_t strideX, size_t strideY,  \
-             size_t rows, size_t columns)                                                                                     \
-    {                                                                                                                         \
-        dot(partial, x, y, strideX, strideY, rows, columns);                                                                  \
+#define DOT(NAME, X, Y)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(DotThreads)                                                          \
+        NAME(double* __restrict__ partial, const X* __restrict__ x, const Y* __restrict__ y, size_t strideX,          \
+             size_t strideY, size_t rows, size_t columns)                                                             \
+    {                                                                                                                 \
+        dot(partial, x, y, strideX, strideY, rows, columns);                                                          \
     }
 
 DOT(dot_f32_f32, float, float)
@@ -112,7 +116,8 @@ DOT(dot_bf16_bf16, bf16, bf16)
 DOT(dot_bf16_f16, bf16, half)
 DOT(dot_f16_f16, half, half)
 
-extern "C" __global__ void __launch_bounds__(DotThreads) dot_total(double* __restrict__ total, const double* __restrict__ partial, int count)
+extern "C" __global__ void __launch_bounds__(DotThreads)
+    dot_total(double* __restrict__ total, const double* __restrict__ partial, int count)
 {
     double sum = 0;
     for (int i = threadIdx.x; i < count; i += DotThreads)
@@ -167,11 +172,11 @@ template <typename T> __device__ __forceinline__ void identity(T* c, size_t stri
     }
 }
 
-#define TRIANGLE(OPERATION, SUFFIX, T)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(TileSize * TileRows)                                                         \
-        OPERATION##_##SUFFIX(T* __restrict__ c, size_t stride, int n)                                                         \
-    {                                                                                                                         \
-        OPERATION(c, stride, n);                                                                                              \
+#define TRIANGLE(OPERATION, SUFFIX, T)                                                                                \
+    extern "C" __global__ void __launch_bounds__(TileSize * TileRows)                                                 \
+        OPERATION##_##SUFFIX(T* __restrict__ c, size_t stride, int n)                                                 \
+    {                                                                                                                 \
+        OPERATION(c, stride, n);                                                                                      \
     }
 
 TRIANGLE(mirror, f32, float)
@@ -181,8 +186,8 @@ TRIANGLE(clear_upper, f64, double)
 TRIANGLE(identity, f32, float)
 TRIANGLE(identity, f64, double)
 
-// ---- bad_pivot: info = info if not 0, else the 1-based index of the first diagonal element that is not positive and finite. ----
-// Launch    one block. A NaN or infinity that a factorisation ran through is still on the diagonal of the factor.
+// ---- bad_pivot: where info is 0, it becomes the 1-based index of the first diagonal element that is not positive and
+// finite, if any.  Launch: one block. A NaN or infinity that a factorisation ran through is still on the diagonal. ----
 
 template <typename T> __device__ __forceinline__ void bad_pivot(int* info, const T* factor, size_t stride, int n)
 {
@@ -223,7 +228,8 @@ extern "C" __global__ void __launch_bounds__(FactorThreads)
 // block_diagonal: inverse (n, block) = the C_ii^-1, d (n, block) = the D_i, each above each other.
 // Launch    grid (n / block), block (FactorThreads); a thread owns a column of both.
 extern "C" __global__ void __launch_bounds__(FactorThreads, 2) block_diagonal_f64(
-    double* __restrict__ inverse, double* __restrict__ d, const double* __restrict__ c, size_t strideC, size_t strideD, int block)
+    double* __restrict__ inverse, double* __restrict__ d, const double* __restrict__ c, size_t strideC,
+    size_t strideD, int block)
 {
     size_t first = static_cast<size_t>(blockIdx.x) * block;
     const double* corner = c + first * (strideC + 1);
@@ -247,7 +253,8 @@ extern "C" __global__ void __launch_bounds__(FactorThreads, 2) block_diagonal_f6
 // block_lower: l[r,c] = sum over the p of c's block, p >= c, of C[r,p] inverse[p,c], rounded once; 0 from r's block on.
 // Launch    grid (columns of FactorThreads, rows), rows beyond the grid by striding.
 extern "C" __global__ void __launch_bounds__(FactorThreads) block_lower_f64_f32(
-    float* __restrict__ l, const double* __restrict__ c, const double* __restrict__ inverse, size_t strideL, size_t strideC, int n, int block)
+    float* __restrict__ l, const double* __restrict__ c, const double* __restrict__ inverse, size_t strideL,
+    size_t strideC, int n, int block)
 {
     int column = blockIdx.x * FactorThreads + threadIdx.x;
     if (column >= n)

@@ -5,8 +5,8 @@
 #include "device/elementwise.cuh"
 
 template <typename To, typename From>
-__device__ __forceinline__ void convert_elements(To* destination, const From* source, size_t destinationStride, size_t sourceStride,
-                                                 size_t rows, size_t columns, int aligned)
+__device__ __forceinline__ void convert_elements(To* destination, const From* source, size_t destinationStride,
+                                                 size_t sourceStride, size_t rows, size_t columns, int aligned)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
@@ -25,7 +25,8 @@ __device__ __forceinline__ void convert_elements(To* destination, const From* so
 }
 
 template <typename T>
-__device__ __forceinline__ void fill_elements(T* destination, size_t stride, size_t rows, size_t columns, int aligned, T value)
+__device__ __forceinline__ void fill_elements(T* destination, size_t stride, size_t rows, size_t columns, int aligned,
+                                              T value)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
@@ -39,12 +40,12 @@ __device__ __forceinline__ void fill_elements(T* destination, size_t stride, siz
         [=](size_t row, size_t column) { destination[row * stride + column] = value; });
 }
 
-#define CONVERT(NAME, TO, FROM)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                                    \
-        TO* __restrict__ destination, const FROM* __restrict__ source, size_t destinationStride, size_t sourceStride,         \
-        size_t rows, size_t columns, int aligned)                                                                             \
-    {                                                                                                                         \
-        convert_elements(destination, source, destinationStride, sourceStride, rows, columns, aligned);                       \
+#define CONVERT(NAME, TO, FROM)                                                                                       \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) NAME(                         \
+        TO* __restrict__ destination, const FROM* __restrict__ source, size_t destinationStride, size_t sourceStride, \
+        size_t rows, size_t columns, int aligned)                                                                     \
+    {                                                                                                                 \
+        convert_elements(destination, source, destinationStride, sourceStride, rows, columns, aligned);               \
     }
 
 CONVERT(copy_16, unsigned short, unsigned short)
@@ -63,21 +64,21 @@ CONVERT(convert_f16_f32, float, half)
 CONVERT(convert_f16_f64, double, half)
 CONVERT(convert_f16_bf16, bf16, half)
 
-#define FILL(NAME, T)                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads)                                                          \
-        NAME(T* __restrict__ destination, size_t stride, size_t rows, size_t columns, int aligned, T value)                   \
-    {                                                                                                                         \
-        fill_elements(destination, stride, rows, columns, aligned, value);                                                    \
+#define FILL(NAME, T)                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)                               \
+        NAME(T* __restrict__ destination, size_t stride, size_t rows, size_t columns, int aligned, T value)           \
+    {                                                                                                                 \
+        fill_elements(destination, stride, rows, columns, aligned, value);                                            \
     }
 
 FILL(fill_16, unsigned short)
 FILL(fill_32, unsigned)
 FILL(fill_64, unsigned long long)
 
-// high = bf16(source), low = bf16(source - high); the difference is exact. Four blocks a multiprocessor: with eight, registers spill.
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads, 4) split_f32(
-    bf16* __restrict__ high, bf16* __restrict__ low, const float* __restrict__ source, size_t highStride, size_t lowStride,
-    size_t sourceStride, size_t rows, size_t columns, int aligned)
+// high = bf16(source), low = bf16(source - high); the difference is exact.
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) split_f32(
+    bf16* __restrict__ high, bf16* __restrict__ low, const float* __restrict__ source, size_t highStride,
+    size_t lowStride, size_t sourceStride, size_t rows, size_t columns, int aligned)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)

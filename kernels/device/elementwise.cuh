@@ -4,13 +4,15 @@
 #include "types.cuh"
 
 constexpr int ElementwiseThreads = 256;
+constexpr int ElementwiseBlocks = 4;    // On a multiprocessor, at least; left to itself, ptxas aims at 8 and spills.
 constexpr int PackElements = 8;
 
-// Block (x, y) with x * y = ElementwiseThreads; x threads side by side own x * PackElements columns, y threads own rows.
+// Block (x, y), x * y = ElementwiseThreads: x threads side by side own x * PackElements columns, y threads own rows.
 // Grid (column tiles, row tiles): rows beyond the grid are reached by striding.
 // packs(row, column) handles PackElements columns from an aligned one, elements(row, column) one element.
 template <typename Packs, typename Elements>
-__device__ __forceinline__ void for_each_element(size_t rows, size_t columns, int aligned, Packs packs, Elements elements)
+__device__ __forceinline__ void for_each_element(size_t rows, size_t columns, int aligned, Packs packs,
+                                                 Elements elements)
 {
     size_t width = static_cast<size_t>(blockDim.x) * PackElements, start = blockIdx.x * width;
     size_t first = start + threadIdx.x * PackElements, step = static_cast<size_t>(gridDim.y) * blockDim.y;

@@ -2,8 +2,9 @@
 // Source  Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once
 
-// Four random words. index: position in blocks of four words; stream: RandomPurpose; item: number of the matrix or token.
-__device__ __forceinline__ uint4 philox_words(unsigned long long seed, unsigned long long index, unsigned stream, unsigned item)
+// Four random words. index: position in blocks of four words; stream: RandomPurpose; item: matrix or token.
+__device__ __forceinline__ uint4 philox_words(unsigned long long seed, unsigned long long index, unsigned stream,
+                                              unsigned item)
 {
     unsigned x = static_cast<unsigned>(index), y = static_cast<unsigned>(index >> 32), z = stream, w = item;
     unsigned k0 = static_cast<unsigned>(seed), k1 = static_cast<unsigned>(seed >> 32);

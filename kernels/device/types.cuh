@@ -9,8 +9,8 @@ using bf16 = __nv_bfloat16;
 template <typename A, typename B> constexpr bool IsSame = false;
 template <typename A> constexpr bool IsSame<A, A> = true;
 
-// The float32 neighbour of a float64 toward zero, with its last bit set where it is not exact ("round to odd"): rounding
-// that to bf16 equals rounding the float64 once, because float32 has more than two bits beyond bf16.
+// The float32 neighbour of a float64 toward zero, with its last bit set where it is not exact ("round to odd"):
+// rounding that to bf16 equals rounding the float64 once, because float32 has more than two bits beyond bf16.
 __device__ __forceinline__ float round_to_odd(double value)
 {
     float lower = __double2float_rz(value);

@@ -32,7 +32,15 @@ public sealed partial class GpuBackend : IBackend
         CudaDeviceProperties device = CudaContext.GetDeviceInfo(deviceId);
         _multiprocessors = device.MultiProcessorCount;
         (Name, Kind) = ($"cuda:{deviceId}, {device.DeviceName}", $"cuda {device.DeviceName} sm_{device.ComputeCapability.Major}{device.ComputeCapability.Minor}");
-        _images = new KernelImages(device.ComputeCapability);
+        try
+        {
+            _images = new KernelImages(device.ComputeCapability);
+        }
+        catch (NotSupportedException)
+        {
+            _context.Dispose();
+            throw;
+        }
         _stream = new CudaStream();
         _heap = new DeviceHeap(_context, _stream);
         _staging = new HostStaging(_stream);

@@ -8,11 +8,20 @@ internal static partial class OperationCases
 {
     // Rows, gradients, columns of a gradient: one, one off the tiles, wide and tall; float64 is what the reference solvers run on.
     private static IEnumerable<OperationCase> Kronecker =>
-        from shape in new[] { (1, 1, 1), (5, 3, 7), (33, 4, 65), (64, 2, 48), (17, 75, 9) }
-        from type in new[] { DType.F32, DType.BF16, DType.F64 }
-        from side in new[] { KroneckerSide.Rows, KroneckerSide.Columns }
-        from item in new[] { KroneckerApplyCase(shape, type, side), KroneckerGramCase(shape, type, side, true), KroneckerGramCase(shape, type, side, false) }
-        select item;
+    [
+        .. from shape in new[] { (1, 1, 1), (5, 3, 7), (33, 4, 65), (64, 2, 48), (17, 75, 9) }
+           from type in new[] { DType.F32, DType.BF16, DType.F64 }
+           from side in new[] { KroneckerSide.Rows, KroneckerSide.Columns }
+           from item in new[] { KroneckerApplyCase(shape, type, side), KroneckerGramCase(shape, type, side, true), KroneckerGramCase(shape, type, side, false) }
+           select item,
+
+        // Beyond a GPU's whole product (1024) and its panels of a triangle (512).
+        KroneckerApplyCase((1100, 2, 3), DType.BF16, KroneckerSide.Rows),
+        KroneckerApplyCase((3, 2, 1100), DType.F32, KroneckerSide.Columns),
+        KroneckerGramCase((2, 3, 1100), DType.BF16, KroneckerSide.Columns, true),
+        KroneckerGramCase((3, 2, 600), DType.BF16, KroneckerSide.Rows, true),
+        KroneckerGramCase((600, 2, 3), DType.F32, KroneckerSide.Columns, true),
+    ];
 
     private static OperationCase KroneckerApplyCase((int M, int K, int N) shape, DType type, KroneckerSide side) =>
         KroneckerCase($"KroneckerApply {side} {shape} {type}", shape, type, side, 4, (operands, stack, given, result) =>

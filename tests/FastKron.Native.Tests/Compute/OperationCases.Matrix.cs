@@ -14,7 +14,7 @@ internal static partial class OperationCases
     private static readonly (DType A, DType B, DType C)[] ProductTypes =
     [
         (DType.F32, DType.F32, DType.F32), (DType.F64, DType.F64, DType.F64), (DType.F32, DType.BF16, DType.F32),
-        (DType.BF16, DType.F32, DType.BF16), (DType.F16, DType.F16, DType.F16),
+        (DType.BF16, DType.F32, DType.BF16), (DType.F16, DType.F16, DType.F16), (DType.BF16, DType.BF16, DType.BF16), (DType.BF16, DType.BF16, DType.F32),
     ];
 
     private static IEnumerable<OperationCase> Matrix =>
