@@ -18,24 +18,28 @@ public static class SelfTest
     public static double Run(IBackend backend)
     {
         const int Rows = 64, Columns = 128, Tokens = 8;
-        using Tensor weights = Normal(backend, Rows, Columns, 0), x = Normal(backend, Tokens, Columns, 1);
+        using Tensor weights = Normal(backend, DType.F32, Rows, Columns, 0), x = Normal(backend, backend.ActivationType, Tokens, Columns, 1);
         QuantizedWeights quantized = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) }).Quantize("self-test", 0, weights, null).Weights;
-        using Tensor dense = backend.Allocate(DType.F32, Rows, Columns), expected = backend.Allocate(DType.F32, Tokens, Rows), actual = backend.Allocate(DType.F32, Tokens, Rows);
+        using Tensor dense = backend.Allocate(DType.F32, Rows, Columns), expected = backend.Allocate(DType.F32, Tokens, Rows), difference = backend.Allocate(DType.F32, Tokens, Rows);
         quantized.Dequantize(backend, dense);
         backend.MatMul(x, false, dense, true, expected);
         using var workspace = new Workspace(backend);
         using var linear = new QuantizedLinear(backend, quantized, workspace);
-        linear.Forward(x, actual);
-        backend.Axpy(-1, expected, actual);
-        return Math.Sqrt(backend.Dot(actual, actual) / backend.Dot(expected, expected));
+        using Tensor y = backend.Allocate(backend.ActivationType, Tokens, Rows);
+        linear.Forward(x, y);
+        backend.Convert(y, difference);
+        backend.Axpy(-1, expected, difference);
+        return Math.Sqrt(backend.Dot(difference, difference) / backend.Dot(expected, expected));
     }
 
-    private static Tensor Normal(IBackend backend, int rows, int columns, uint item)
+    private static Tensor Normal(IBackend backend, DType type, int rows, int columns, uint item)
     {
         float[] values = new float[rows * columns];
         Philox.Normal(0, RandomPurpose.Test, item, values);
-        Tensor tensor = backend.Allocate(DType.F32, rows, columns);
-        backend.Upload<float>(values, tensor);
+        using Tensor wide = backend.Allocate(DType.F32, rows, columns);
+        backend.Upload<float>(values, wide);
+        Tensor tensor = backend.Allocate(type, rows, columns);
+        backend.Convert(wide, tensor);
         return tensor;
     }
 }
