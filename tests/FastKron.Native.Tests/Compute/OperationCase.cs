@@ -1,4 +1,5 @@
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Tests.Compute;
 
@@ -9,6 +10,9 @@ namespace FastKron.Native.Tests.Compute;
 /// <param name="Prepare">Allocates inputs on a backend.</param>
 internal sealed record OperationCase(string Family, string Name, double Tolerance, Func<IBackend, OperationRun> Prepare)
 {
+    /// <summary>The type of activations that a backend must take to run this, or null where any does: the CPU takes F32 only.</summary>
+    public DType? Activations { get; init; }
+
     public override string ToString() => $"{Family}: {Name}";
 }
 

@@ -12,12 +12,9 @@ internal static partial class OperationCases
     // Sums of 8 to 1536 products in float32: 6e-8 · √1536 for the sum, as much again for the largest of many.
     private const double SumTolerance = 5e-6;
 
-    // e^x of scores up to ±5 whose inner products of 64 terms were rounded (1e-6), then sums over up to 129 keys.
-    private const double AttentionTolerance = 1e-5;
-
     private static IEnumerable<OperationCase> Transformer =>
     [
-        .. EmbeddingCases, .. RmsNormCases, .. RotaryCases, .. AttentionCases, .. SwiGluCases, .. AddCases, .. CrossEntropyCases,
+        .. EmbeddingCases, .. RmsNormCases, .. RotaryCases, .. AttentionCases, .. BFloat16AttentionCases, .. SwiGluCases, .. AddCases, .. CrossEntropyCases,
         .. SampleLabelsCases, .. CompareLogitsCases,
     ];
 
@@ -86,31 +83,11 @@ internal static partial class OperationCases
                 RotaryEmbedding.Rotate(expected.AsSpan(i * dimension, dimension), cosines.AsSpan(row, half), sines.AsSpan(row, half), inverse);
             }
             Tensor xs = operands.Matrix(x, tokens, heads * dimension), positionsTensor = operands.Indices(positions);
-            Tensor cosinesTensor = operands.Matrix(cosines, tableRows, half), sinesTensor = operands.Matrix(sines, tableRows, half);
+            Tensor cosinesTensor = operands.Statistics(cosines, tableRows, half), sinesTensor = operands.Statistics(sines, tableRows, half);
             return new(
                 b => b.Rotary(xs, positionsTensor, cosinesTensor, sinesTensor, dimension, inverse), () => operands.Error(xs, expected),
                 3.0 * x.Length, 8.0 * x.Length);
         });
-
-    private static IEnumerable<OperationCase> AttentionCases
-    {
-        get
-        {
-            (string Name, AttentionLayout Layout)[] layouts =
-            [
-                ("one number", new(1, 1, 1, [new(0, 1, 0, 1)])),
-                ("tiny 4/2 of 8", new(4, 2, 8, [new(0, 5, 0, 5), new(5, 1, 5, 1), new(6, 37, 6, 37)])),
-                ("odd 3/1 of 20, one over two tiles", new(3, 1, 20, [new(0, 129, 0, 129)])),
-                ("real 9/3 of 64", new(9, 3, 64, [new(0, 70, 0, 70), new(70, 33, 70, 33)])),
-                ("decoding 4/2 of 64", new(4, 2, 64, [new(0, 1, 0, 40), new(1, 3, 40, 70), new(4, 0, 110, 5), new(4, 17, 115, 100)])),
-            ];
-            foreach (var (name, layout) in layouts)
-            {
-                yield return Transform($"Attention {name}", AttentionTolerance, operands => AttentionRun(operands, layout));
-                yield return Transform($"AttentionBackward {name}", AttentionTolerance, operands => AttentionBackwardRun(operands, layout));
-            }
-        }
-    }
 
     private static IEnumerable<OperationCase> SwiGluCases
     {
@@ -163,7 +140,7 @@ internal static partial class OperationCases
                     int[] labels = Labels(rows, vocabulary);
                     double[] expected = [.. labels.Select((label, t) => CrossEntropy.Loss(logits.AsSpan(t * vocabulary, vocabulary), label))];
                     Tensor logitsTensor = operands.Matrix(logits, rows, vocabulary), labelsTensor = operands.Indices(labels);
-                    Tensor losses = operands.Output(1, rows);
+                    Tensor losses = operands.StatisticsOutput(1, rows);
                     return new(
                         b => b.CrossEntropy(logitsTensor, labelsTensor, losses), () => operands.Error(losses, expected),
                         3.0 * logits.Length, 4.0 * logits.Length);
@@ -217,60 +194,23 @@ internal static partial class OperationCases
                     expected.AsSpan(t * LogitStatistics.Count, LogitStatistics.Count));
             }
             Tensor references = operands.Matrix(reference, rows, vocabulary), candidates = operands.Matrix(candidate, rows, vocabulary);
-            Tensor labelsTensor = operands.Indices(labels), statistics = operands.Output(rows, LogitStatistics.Count);
+            Tensor labelsTensor = operands.Indices(labels), statistics = operands.StatisticsOutput(rows, LogitStatistics.Count);
             return new(
                 b => b.CompareLogits(references, candidates, labelsTensor, statistics), () => operands.Error(statistics, expected),
                 12.0 * reference.Length, 8.0 * reference.Length);
         });
 
-    private static TransformerRun AttentionRun(TransformerOperands operands, AttentionLayout layout)
-    {
-        var (queries, keys) = Rows(layout);
-        int width = layout.Heads * layout.HeadDimension, keyWidth = layout.KeyHeads * layout.HeadDimension;
-        double[] q = operands.Normal(queries * width), k = operands.Normal(keys * keyWidth), v = operands.Normal(keys * keyWidth);
-        double[] output = new double[q.Length], logSumExp = new double[queries * layout.Heads];
-        CausalAttention.Forward(q, k, v, layout, output, logSumExp);
-        Tensor qs = operands.Matrix(q, queries, width), ks = operands.Matrix(k, keys, keyWidth), vs = operands.Matrix(v, keys, keyWidth);
-        Tensor outputs = operands.Output(queries, width), logSumExps = operands.Output(queries, layout.Heads);
-        return new(
-            b => b.Attention(qs, ks, vs, layout, outputs, logSumExps),
-            () => Math.Max(operands.Error(outputs, output), operands.Error(logSumExps, logSumExp)),
-            4 * Pairs(layout) * width, 4.0 * (2 * q.Length + 2 * k.Length));
-    }
-
-    private static TransformerRun AttentionBackwardRun(TransformerOperands operands, AttentionLayout layout)
-    {
-        var (queries, keys) = Rows(layout);
-        int width = layout.Heads * layout.HeadDimension, keyWidth = layout.KeyHeads * layout.HeadDimension;
-        double[] q = operands.Normal(queries * width), k = operands.Normal(keys * keyWidth), v = operands.Normal(keys * keyWidth);
-        double[] dOutput = operands.Normal(q.Length), output = new double[q.Length], logSumExp = new double[queries * layout.Heads];
-        double[] dq = new double[q.Length], dk = new double[k.Length], dv = new double[v.Length];
-        CausalAttention.Forward(q, k, v, layout, output, logSumExp);
-        CausalAttention.Backward(dOutput, q, k, v, layout, dq, dk, dv);
-        Tensor qs = operands.Matrix(q, queries, width), ks = operands.Matrix(k, keys, keyWidth), vs = operands.Matrix(v, keys, keyWidth);
-        Tensor dOutputs = operands.Matrix(dOutput, queries, width), outputs = operands.Matrix(output, queries, width);
-        Tensor logSumExps = operands.Matrix(logSumExp, queries, layout.Heads);
-        Tensor dqs = operands.Output(queries, width), dks = operands.Output(keys, keyWidth), dvs = operands.Output(keys, keyWidth);
-        return new(
-            b => b.AttentionBackward(dOutputs, qs, ks, vs, outputs, logSumExps, layout, dqs, dks, dvs),
-            () => Math.Max(operands.Error(dqs, dq), Math.Max(operands.Error(dks, dk), operands.Error(dvs, dv))),
-            10 * Pairs(layout) * width, 4.0 * (4 * q.Length + 4 * k.Length));
-    }
-
-    private static (int Queries, int Keys) Rows(AttentionLayout layout) =>
-        (layout.Sequences.Sum(s => s.QueryCount), layout.Sequences.Max(s => s.KeyStart + s.KeyCount));
-
-    /// <summary>Visible (query, key) pairs of one head.</summary>
-    private static double Pairs(AttentionLayout layout) =>
-        layout.Sequences.Sum(s => s.QueryCount * (s.KeyCount - s.QueryCount + (s.QueryCount + 1) / 2.0));
-
     /// <summary>Every fifth token has no label.</summary>
     private static int[] Labels(int rows, int vocabulary) => [.. Enumerable.Range(0, rows).Select(t => t % 5 == 3 ? -100 : t * 11 % vocabulary)];
 
     private static OperationCase Transform(string name, double tolerance, Func<TransformerOperands, TransformerRun> prepare) =>
+        Transform(name, tolerance, backend => new TransformerOperands(backend), prepare);
+
+    private static OperationCase Transform(
+        string name, double tolerance, Func<IBackend, TransformerOperands> allocate, Func<TransformerOperands, TransformerRun> prepare) =>
         new("transformer", name, tolerance, backend =>
         {
-            var operands = new TransformerOperands(backend);
+            TransformerOperands operands = allocate(backend);
             TransformerRun run = prepare(operands);
             return new(() => run.Execute(backend), run.Error, run.Flops, run.Bytes, operands.Dispose);
         });
