@@ -1,6 +1,5 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
-using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Tests.Compute;
 
@@ -16,7 +15,4 @@ internal static class Backends
         "cpu" => new CpuBackend(),
         _ => throw new ArgumentException($"no backend '{name}'", nameof(name)),
     };
-
-    /// <summary>Whether a backend computes with activations of that type: F32 on all, BF16 on GPUs.</summary>
-    public static bool Takes(string name, DType activations) => activations == DType.F32 || (activations == DType.BF16 && name != "cpu");
 }

@@ -1,5 +1,4 @@
 using FastKron.Native.Compute;
-using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Tests.Compute;
 
@@ -10,8 +9,8 @@ namespace FastKron.Native.Tests.Compute;
 /// <param name="Prepare">Allocates inputs on a backend.</param>
 internal sealed record OperationCase(string Family, string Name, double Tolerance, Func<IBackend, OperationRun> Prepare)
 {
-    /// <summary>The type of activations that a backend must take to run this, or null where any does: the CPU takes F32 only.</summary>
-    public DType? Activations { get; init; }
+    /// <summary>Whether the case is for devices alone: types that the CPU does not take, or alignments that mean nothing to it.</summary>
+    public bool DeviceOnly { get; init; }
 
     public override string ToString() => $"{Family}: {Name}";
 }

@@ -104,5 +104,5 @@ internal static partial class OperationCases
         layout.Sequences.Sum(s => s.QueryCount * (s.KeyCount - s.QueryCount + (s.QueryCount + 1) / 2.0));
 
     private static OperationCase BFloat16(string name, double tolerance, bool aligned, Func<TransformerOperands, TransformerRun> prepare) =>
-        Transform(name, tolerance, backend => new TransformerOperands(backend, DType.BF16, aligned), prepare) with { Activations = DType.BF16 };
+        Transform(name, tolerance, backend => new TransformerOperands(backend, DType.BF16, aligned), prepare) with { DeviceOnly = true };
 }

@@ -12,15 +12,21 @@ internal static partial class OperationCases
     // Sums of 8 to 1536 products in float32: 6e-8 · √1536 for the sum, as much again for the largest of many.
     private const double SumTolerance = 5e-6;
 
+    // BF16 twins have the same tolerances: the inputs are BF16 numbers, the reference takes them as they are, everything between is float32, and the
+    // one rounding of a BF16 result is taken off by TransformerOperands.Error.
     private static IEnumerable<OperationCase> Transformer =>
     [
-        .. EmbeddingCases, .. RmsNormCases, .. RotaryCases, .. AttentionCases, .. BFloat16AttentionCases, .. SwiGluCases, .. AddCases, .. CrossEntropyCases,
-        .. SampleLabelsCases, .. CompareLogitsCases,
+        .. AttentionCases, .. BFloat16AttentionCases,
+        .. from cases in new[] { EmbeddingCases, RmsNormCases, RotaryCases, SwiGluCases, AddCases, CrossEntropyCases, SampleLabelsCases, CompareLogitsCases }
+           from item in cases
+           from type in new[] { DType.F32, DType.BF16 }
+           from aligned in new[] { false, true }
+           select item.On(type, aligned),
     ];
 
-    private static IEnumerable<OperationCase> EmbeddingCases =>
-        from shape in new[] { (1, 1, 1), (5, 17, 33), (40, 512, 576) }
-        select Transform($"Embedding {shape}", 0, operands =>
+    private static IEnumerable<TransformerCase> EmbeddingCases =>
+        from shape in new[] { (1, 1, 1), (5, 17, 33), (40, 512, 576), (3, 7, 4104) }
+        select new TransformerCase($"Embedding {shape}", 0, operands =>
         {
             var (tokens, vocabulary, hidden) = shape;
             double[] table = operands.Normal(vocabulary * hidden);
@@ -30,25 +36,25 @@ internal static partial class OperationCases
             return new(b => b.Embedding(idsTensor, tableTensor, y), () => operands.Error(y, expected), 0, 8.0 * tokens * hidden);
         });
 
-    private static IEnumerable<OperationCase> RmsNormCases
+    private static IEnumerable<TransformerCase> RmsNormCases
     {
         get
         {
             // So large that the gradient of a single number, which goes to 0 with it, is not all rounding.
             const float epsilon = 0.25f;
-            foreach (var (rows, groups, width) in new[] { (1, 1, 1), (3, 1, 33), (7, 1, 576), (5, 9, 64), (3, 2, 8) })
+            foreach (var (rows, groups, width) in new[] { (1, 1, 1), (3, 1, 33), (7, 1, 576), (5, 9, 64), (3, 2, 8), (2, 1, 1025), (2, 1, 5000) })
             {
-                yield return Transform($"RmsNorm {rows}x{groups}x{width}", SumTolerance, operands =>
+                yield return new TransformerCase($"RmsNorm {rows}x{groups}x{width}", SumTolerance, operands =>
                 {
                     double[] x = operands.Normal(rows * groups * width), w = operands.Normal(width), expected = new double[x.Length];
                     for (int i = 0; i < x.Length; i += width)
                         RmsNorm.Forward(x.AsSpan(i, width), w, epsilon, expected.AsSpan(i, width));
-                    Tensor xs = operands.Matrix(x, rows, groups * width), ws = operands.Matrix(w, 1, width), y = operands.Output(rows, groups * width);
+                    Tensor xs = operands.Matrix(x, rows, groups * width), ws = operands.Statistics(w, 1, width), y = operands.Output(rows, groups * width);
                     return new(b => b.RmsNorm(xs, ws, epsilon, y), () => operands.Error(y, expected), 4.0 * x.Length, 8.0 * x.Length);
                 });
                 foreach (bool accumulate in new[] { false, true })
                 {
-                    yield return Transform($"RmsNormBackward {rows}x{groups}x{width} {(accumulate ? "add" : "set")}", SumTolerance, operands =>
+                    yield return new TransformerCase($"RmsNormBackward {rows}x{groups}x{width} {(accumulate ? "add" : "set")}", SumTolerance, operands =>
                     {
                         double[] dy = operands.Normal(rows * groups * width), x = operands.Normal(dy.Length), w = operands.Normal(width);
                         double[] before = operands.Normal(dy.Length), expected = new double[dy.Length];
@@ -57,7 +63,7 @@ internal static partial class OperationCases
                         if (accumulate)
                             expected = [.. expected.Zip(before, (gradient, old) => gradient + old)];
                         Tensor dys = operands.Matrix(dy, rows, groups * width), xs = operands.Matrix(x, rows, groups * width);
-                        Tensor ws = operands.Matrix(w, 1, width), dx = operands.Matrix(before, rows, groups * width);
+                        Tensor ws = operands.Statistics(w, 1, width), dx = operands.Matrix(before, rows, groups * width);
                         return new(
                             b => b.RmsNormBackward(dys, xs, ws, epsilon, dx, accumulate), () => operands.Error(dx, expected),
                             11.0 * x.Length, 12.0 * x.Length);
@@ -67,10 +73,10 @@ internal static partial class OperationCases
         }
     }
 
-    private static IEnumerable<OperationCase> RotaryCases =>
+    private static IEnumerable<TransformerCase> RotaryCases =>
         from shape in new[] { (1, 1, 2), (5, 4, 8), (3, 2, 34), (7, 9, 64) }
         from inverse in new[] { false, true }
-        select Transform($"Rotary {shape} {(inverse ? "inverse" : "forward")}", ElementwiseTolerance, operands =>
+        select new TransformerCase($"Rotary {shape} {(inverse ? "inverse" : "forward")}", ElementwiseTolerance, operands =>
         {
             var (tokens, heads, dimension) = shape;
             int half = dimension / 2, tableRows = tokens + 3;
@@ -89,13 +95,13 @@ internal static partial class OperationCases
                 3.0 * x.Length, 8.0 * x.Length);
         });
 
-    private static IEnumerable<OperationCase> SwiGluCases
+    private static IEnumerable<TransformerCase> SwiGluCases
     {
         get
         {
             foreach (var (rows, columns) in new[] { (1, 1), (3, 33), (5, 1536), (2, 1025) })
             {
-                yield return Transform($"SwiGlu {rows}x{columns}", ElementwiseTolerance, operands =>
+                yield return new TransformerCase($"SwiGlu {rows}x{columns}", ElementwiseTolerance, operands =>
                 {
                     double[] gate = operands.Normal(rows * columns, 4), up = operands.Normal(gate.Length), expected = new double[gate.Length];
                     SwiGlu.Forward(gate, up, expected);
@@ -103,7 +109,7 @@ internal static partial class OperationCases
                     return new(b => b.SwiGlu(gates, ups, y), () => operands.Error(y, expected), 5.0 * gate.Length, 12.0 * gate.Length);
                 });
                 // The gradient has the term gate · (1 − σ): σ near 1 is off by 6e-8, gates go up to 16, the other two factors up to 4 each.
-                yield return Transform($"SwiGluBackward {rows}x{columns}", 1.5e-5, operands =>
+                yield return new TransformerCase($"SwiGluBackward {rows}x{columns}", 1.5e-5, operands =>
                 {
                     double[] dy = operands.Normal(rows * columns), gate = operands.Normal(dy.Length, 4), up = operands.Normal(dy.Length);
                     double[] dGate = new double[dy.Length], dUp = new double[dy.Length];
@@ -118,9 +124,9 @@ internal static partial class OperationCases
         }
     }
 
-    private static IEnumerable<OperationCase> AddCases =>
-        from shape in new[] { (1, 1), (3, 33), (70, 576) }
-        select Transform($"Add {shape}", ElementwiseTolerance, operands =>
+    private static IEnumerable<TransformerCase> AddCases =>
+        from shape in new[] { (1, 1), (3, 33), (70, 576), (3, 2056) }
+        select new TransformerCase($"Add {shape}", ElementwiseTolerance, operands =>
         {
             var (rows, columns) = shape;
             double[] x = operands.Normal(rows * columns), y = operands.Normal(x.Length), expected = [.. x.Zip(y, (a, b) => a + b)];
@@ -128,13 +134,13 @@ internal static partial class OperationCases
             return new(b => b.Add(xs, ys), () => operands.Error(ys, expected), x.Length, 12.0 * x.Length);
         });
 
-    private static IEnumerable<OperationCase> CrossEntropyCases
+    private static IEnumerable<TransformerCase> CrossEntropyCases
     {
         get
         {
-            foreach (var (rows, vocabulary) in new[] { (1, 1), (7, 33), (40, 2048), (2, 49152) })
+            foreach (var (rows, vocabulary) in new[] { (1, 1), (7, 33), (40, 2048), (2, 49152), (1, 128256) })
             {
-                yield return Transform($"CrossEntropy {rows}x{vocabulary}", ElementwiseTolerance, operands =>
+                yield return new TransformerCase($"CrossEntropy {rows}x{vocabulary}", ElementwiseTolerance, operands =>
                 {
                     double[] logits = operands.Normal(rows * vocabulary, 4);
                     int[] labels = Labels(rows, vocabulary);
@@ -145,7 +151,7 @@ internal static partial class OperationCases
                         b => b.CrossEntropy(logitsTensor, labelsTensor, losses), () => operands.Error(losses, expected),
                         3.0 * logits.Length, 4.0 * logits.Length);
                 });
-                yield return Transform($"CrossEntropyBackward {rows}x{vocabulary}", SumTolerance, operands =>
+                yield return new TransformerCase($"CrossEntropyBackward {rows}x{vocabulary}", SumTolerance, operands =>
                 {
                     double[] logits = operands.Normal(rows * vocabulary, 4), expected = [.. logits];
                     int[] labels = Labels(rows, vocabulary);
@@ -161,9 +167,9 @@ internal static partial class OperationCases
     }
 
     /// <summary>Labels are defined bit by bit, so any difference is an error.</summary>
-    private static IEnumerable<OperationCase> SampleLabelsCases =>
-        from shape in new[] { (1, 1, 1.0), (50, 5, 1.0), (200, 33, 0.0), (60, 2048, 4.0), (20, 2050, 0.0), (2, 49152, 2.0) }
-        select Transform($"SampleLabels {shape}", 0, operands =>
+    private static IEnumerable<TransformerCase> SampleLabelsCases =>
+        from shape in new[] { (1, 1, 1.0), (50, 5, 1.0), (200, 33, 0.0), (60, 2048, 4.0), (20, 2050, 0.0), (2, 49152, 2.0), (1, 128256, 2.0) }
+        select new TransformerCase($"SampleLabels {shape}", 0, operands =>
         {
             var (rows, vocabulary, deviation) = shape;
             double[] logits = operands.Normal(rows * vocabulary, deviation);
@@ -179,13 +185,13 @@ internal static partial class OperationCases
                 () => operands.ReadIndices(labels).Zip(expected, (a, b) => a != b ? 1 : 0).Sum(), 0, 4.0 * logits.Length);
         });
 
-    private static IEnumerable<OperationCase> CompareLogitsCases =>
-        from shape in new[] { (1, 1), (7, 33), (40, 2048), (2, 49152) }
-        select Transform($"CompareLogits {shape}", ElementwiseTolerance, operands =>
+    private static IEnumerable<TransformerCase> CompareLogitsCases =>
+        from shape in new[] { (1, 1), (7, 33), (40, 2048), (2, 49152), (1, 128256) }
+        select new TransformerCase($"CompareLogits {shape}", ElementwiseTolerance, operands =>
         {
             var (rows, vocabulary) = shape;
             double[] reference = operands.Normal(rows * vocabulary, 3), noise = operands.Normal(reference.Length, 0.5);
-            double[] candidate = [.. reference.Zip(noise, (a, b) => (double)(float)(a + b))], expected = new double[rows * LogitStatistics.Count];
+            double[] candidate = [.. reference.Zip(noise, (a, b) => operands.Round(a + b))], expected = new double[rows * LogitStatistics.Count];
             int[] labels = Labels(rows, vocabulary);
             for (int t = 0; t < rows; t++)
             {
@@ -216,4 +222,15 @@ internal static partial class OperationCases
         });
 
     private sealed record TransformerRun(Action<IBackend> Execute, Func<double> Error, double Flops, double Bytes);
+
+    private sealed record TransformerCase(string Name, double Tolerance, Func<TransformerOperands, TransformerRun> Prepare)
+    {
+        /// <summary>The case with activations of a type, in rows that begin anywhere or at multiples of 16 bytes.</summary>
+        public OperationCase On(DType type, bool aligned) =>
+            Transform($"{Name}{(type == DType.F32 ? "" : $" {type}")}{(aligned ? " aligned" : "")}", Tolerance, backend => new(backend, type, aligned), operands =>
+            {
+                TransformerRun run = Prepare(operands);
+                return run with { Bytes = run.Bytes * type.Size() / DType.F32.Size() };
+            }) with { DeviceOnly = type != DType.F32 || aligned };
+    }
 }
