@@ -15,7 +15,7 @@
 #include "device/reduce.cuh"
 #include "device/types.cuh"
 
-constexpr int RowThreads = 512;
+constexpr int LossThreads = 512;
 constexpr int WordsPerDraw = 4;
 constexpr float Infinity = __builtin_huge_valf();
 
@@ -38,7 +38,7 @@ __device__ __forceinline__ Ranked first_of(Ranked a, Ranked b)
 
 __device__ __forceinline__ Ranked block_first(Ranked ranked)
 {
-    __shared__ Ranked partial[RowThreads / WarpSize];
+    __shared__ Ranked partial[LossThreads / WarpSize];
 #pragma unroll
     for (int offset = WarpSize / 2; offset > 0; offset /= 2)
         ranked = first_of(ranked, {__shfl_xor_sync(FullWarp, ranked.value, offset), __shfl_xor_sync(FullWarp, ranked.index, offset)});
@@ -48,7 +48,7 @@ __device__ __forceinline__ Ranked block_first(Ranked ranked)
     __syncthreads();
     ranked = partial[0];
 #pragma unroll
-    for (int warp = 1; warp < RowThreads / WarpSize; warp++)
+    for (int warp = 1; warp < LossThreads / WarpSize; warp++)
         ranked = first_of(ranked, partial[warp]);
     return ranked;
 }
@@ -65,7 +65,7 @@ template <int N, typename T> __device__ __forceinline__ RowSum row_sum(const T* 
 {
     float maximum = -Infinity;
     double sum = 0;
-    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += RowThreads * N)
+    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += LossThreads * N)
     {
         Pack<T, N> pack = load_pack<N>(z + c);
         float largest = convert<float>(pack.values[0]);
@@ -83,8 +83,8 @@ template <int N, typename T> __device__ __forceinline__ RowSum row_sum(const T* 
             part += expf(convert<float>(pack.values[i]) - origin);
         sum += part;
     }
-    float rowMaximum = block_max<RowThreads>(maximum);
-    return {rowMaximum, block_sum<RowThreads>(sum * expf(maximum - rowMaximum))};
+    float rowMaximum = block_max<LossThreads>(maximum);
+    return {rowMaximum, block_sum<LossThreads>(sum * expf(maximum - rowMaximum))};
 }
 
 template <typename T>
@@ -115,13 +115,13 @@ template <int N, typename T> __device__ __forceinline__ void write_gradients(T* 
 #pragma unroll
         for (int i = 0; i < N; i++)
             zeros.values[i] = convert<T>(0.0f);
-        for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += RowThreads * N)
+        for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += LossThreads * N)
             store_pack(z + c, zeros);
         return;
     }
     RowSum row = row_sum<N>(z, columns);
     float factor = label < columns ? static_cast<float>(scale / row.sum) : __int_as_float(0x7fc00000);
-    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += RowThreads * N)
+    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += LossThreads * N)
     {
         Pack<T, N> pack = load_pack<N>(z + c);
 #pragma unroll
@@ -153,7 +153,7 @@ __device__ __forceinline__ void sample_labels(int* labels, const T* logits, size
     const T* z = logits + blockIdx.x * stride;
     Ranked best = {-Infinity, NoIndex};
     bool bad = false;
-    for (unsigned c = threadIdx.x * WordsPerDraw; c < columns; c += RowThreads * WordsPerDraw)
+    for (unsigned c = threadIdx.x * WordsPerDraw; c < columns; c += LossThreads * WordsPerDraw)
     {
         Pack<T, WordsPerDraw> pack;
         if (aligned && c + WordsPerDraw <= columns)
@@ -195,7 +195,7 @@ __device__ __forceinline__ void compare_rows(float* statistics, const T* referen
 {
     Ranked referenceTop = {-Infinity, NoIndex}, candidateTop = referenceTop;
     bool bad = false;
-    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += RowThreads * N)
+    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += LossThreads * N)
     {
         Pack<T, N> as = load_pack<N>(reference + c), bs = load_pack<N>(candidate + c);
 #pragma unroll
@@ -214,7 +214,7 @@ __device__ __forceinline__ void compare_rows(float* statistics, const T* referen
 
     double referenceSum = 0, candidateSum = 0, forward = 0, reverse = 0;
     int ahead = 0;
-    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += RowThreads * N)
+    for (size_t c = static_cast<size_t>(threadIdx.x) * N; c < columns; c += LossThreads * N)
     {
         Pack<T, N> as = load_pack<N>(reference + c), bs = load_pack<N>(candidate + c);
         float p = 0, q = 0, pd = 0, qd = 0;
@@ -235,11 +235,11 @@ __device__ __forceinline__ void compare_rows(float* statistics, const T* referen
         forward += pd;
         reverse += qd;
     }
-    referenceSum = block_sum<RowThreads>(referenceSum);
-    candidateSum = block_sum<RowThreads>(candidateSum);
-    forward = block_sum<RowThreads>(forward);
-    reverse = block_sum<RowThreads>(reverse);
-    ahead = block_sum<RowThreads>(ahead);
+    referenceSum = block_sum<LossThreads>(referenceSum);
+    candidateSum = block_sum<LossThreads>(candidateSum);
+    forward = block_sum<LossThreads>(forward);
+    reverse = block_sum<LossThreads>(reverse);
+    ahead = block_sum<LossThreads>(ahead);
     if (threadIdx.x != 0)
         return;
 
@@ -275,25 +275,25 @@ __device__ __forceinline__ void compare_logits(float* statistics, const T* refer
 }
 
 #define LOSS_KERNELS(SUFFIX, T)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(RowThreads)                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
         cross_entropy_##SUFFIX(float* __restrict__ losses, const T* __restrict__ logits, const int* __restrict__ labels,      \
                                size_t stride, int columns, int aligned)                                                       \
     {                                                                                                                         \
         cross_entropy(losses, logits, labels, stride, columns, aligned);                                                      \
     }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(RowThreads)                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
         cross_entropy_backward_##SUFFIX(T* __restrict__ logits, const int* __restrict__ labels, size_t stride, int columns,   \
                                         float scale, int aligned)                                                             \
     {                                                                                                                         \
         cross_entropy_backward(logits, labels, stride, columns, scale, aligned);                                              \
     }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(RowThreads)                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
         sample_labels_##SUFFIX(int* __restrict__ labels, const T* __restrict__ logits, size_t stride, int columns,            \
                                unsigned long long seed, unsigned stream, unsigned firstToken, int aligned)                    \
     {                                                                                                                         \
         sample_labels(labels, logits, stride, columns, seed, stream, firstToken, aligned);                                    \
     }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(RowThreads) compare_logits_##SUFFIX(                                         \
+    extern "C" __global__ void __launch_bounds__(LossThreads) compare_logits_##SUFFIX(                                         \
         float* __restrict__ statistics, const T* __restrict__ reference, const T* __restrict__ candidate,                     \
         const int* __restrict__ labels, size_t statisticsStride, size_t referenceStride, size_t candidateStride, int columns, \
         int aligned)                                                                                                          \
