@@ -1,16 +1,17 @@
 // Rows of logits z (vocabulary up to 2^31 - 1), one block a row:
 // cross_entropy            loss[t] = ln sum_v exp(z[t,v]) - z[t,label]; 0 where label < 0.
 // cross_entropy_backward   z[t,v] = scale (softmax(z[t])[v] - [v == label]), in place; 0 where label < 0.
-// sample_labels            label[t] = argmax_v z[t,v] + gumbel_noise(Philox word v of item firstToken + t), the lowest v on ties;
-//                          -1 if z[t] holds NaN or no number above -infinity.
+// sample_labels            label[t] = argmax_v z[t,v] + gumbel_noise(Philox word v of item firstToken + t), lowest v
+//                          on ties; -1 if z[t] holds NaN or no number above -infinity.
 // compare_logits           the columns of LogitStatistics for p = softmax(reference[t]), q = softmax(candidate[t]).
 // A label not below columns gives a loss, or a row of gradients, of NaN.
-// Shapes    z, reference, candidate (rows, columns); labels, losses (rows); statistics (rows, 6) f32; row-major, rows a stride of
-//           elements apart.
-// Launch    grid (rows), block (512). aligned: addresses and strides of the logits are multiples of 16 bytes, and columns % 8 == 0
-//           (sample_labels: any columns).
-// Numerics  exponentials in f32 with the maximum subtracted; sums of up to eight of them in f32, sums of those in f64; draws bit for
-//           bit as Reference/LabelSampling.cs.
+// Shapes    z, reference, candidate (rows, columns); labels, losses (rows); statistics (rows, 6) f32; row-major, rows a
+//           stride of elements apart.
+// Launch    grid (rows), block (512). aligned: addresses and strides of the logits are multiples of 16 bytes, and
+//           columns % 8 == 0 (sample_labels: any columns).
+// Numerics  exponentials in f32 with the maximum subtracted, within 1 ulp; sums of up to eight of them in f32, sums of
+//           those in f64. Draws bit for bit as Reference/LabelSampling.cs.
+#include "device/exponential.cuh"
 #include "device/philox.cuh"
 #include "device/reduce.cuh"
 #include "device/types.cuh"
@@ -41,7 +42,8 @@ __device__ __forceinline__ Ranked block_first(Ranked ranked)
     __shared__ Ranked partial[LossThreads / WarpSize];
 #pragma unroll
     for (int offset = WarpSize / 2; offset > 0; offset /= 2)
-        ranked = first_of(ranked, {__shfl_xor_sync(FullWarp, ranked.value, offset), __shfl_xor_sync(FullWarp, ranked.index, offset)});
+        ranked = first_of(ranked, {__shfl_xor_sync(FullWarp, ranked.value, offset),
+                                   __shfl_xor_sync(FullWarp, ranked.index, offset)});
     __syncthreads();
     if (threadIdx.x % WarpSize == 0)
         partial[threadIdx.x / WarpSize] = ranked;
@@ -60,7 +62,8 @@ struct RowSum
     double sum;
 };
 
-// One pass: a thread's sum is scaled down whenever its maximum grows. NaN anywhere, or nothing above -infinity, makes the sum NaN.
+// One pass: a thread's sum is scaled down whenever its maximum grows. NaN anywhere, or nothing above -infinity, makes
+// the sum NaN.
 template <int N, typename T> __device__ __forceinline__ RowSum row_sum(const T* z, int columns)
 {
     float maximum = -Infinity;
@@ -74,22 +77,31 @@ template <int N, typename T> __device__ __forceinline__ RowSum row_sum(const T* 
             largest = fmaxf(largest, convert<float>(pack.values[i]));
         if (largest > maximum)
         {
-            sum *= expf(maximum - largest);
+            sum *= exp_nonpositive(maximum - largest);
             maximum = largest;
         }
         float origin = maximum == -Infinity ? 0.0f : maximum, part = 0;
 #pragma unroll
         for (int i = 0; i < N; i++)
-            part += expf(convert<float>(pack.values[i]) - origin);
+            part += exp_nonpositive(convert<float>(pack.values[i]) - origin);
         sum += part;
     }
     float rowMaximum = block_max<LossThreads>(maximum);
-    return {rowMaximum, block_sum<LossThreads>(sum * expf(maximum - rowMaximum))};
+    return {rowMaximum, block_sum<LossThreads>(sum * exp_nonpositive(maximum - rowMaximum))};
+}
+
+// -ln softmax(z)[label]; 0 without a label.
+template <typename T> __device__ __forceinline__ float row_loss(RowSum row, const T* z, int label, int columns)
+{
+    if (label < 0)
+        return 0;
+    double chosen = label < columns ? convert<double>(z[label]) : __longlong_as_double(0x7ff8000000000000);
+    return static_cast<float>(log(row.sum) + (row.maximum - chosen));
 }
 
 template <typename T>
-__device__ __forceinline__ void cross_entropy(float* losses, const T* logits, const int* labels, size_t stride, int columns,
-                                              int aligned)
+__device__ __forceinline__ void cross_entropy(float* losses, const T* logits, const int* labels, size_t stride,
+                                              int columns, int aligned)
 {
     int label = labels[blockIdx.x];
     if (label < 0)
@@ -101,10 +113,7 @@ __device__ __forceinline__ void cross_entropy(float* losses, const T* logits, co
     const T* z = logits + blockIdx.x * stride;
     RowSum row = aligned ? row_sum<16 / sizeof(T)>(z, columns) : row_sum<1>(z, columns);
     if (threadIdx.x == 0)
-    {
-        double chosen = label < columns ? convert<double>(z[label]) : __longlong_as_double(0x7ff8000000000000);
-        losses[blockIdx.x] = static_cast<float>(log(row.sum) + (row.maximum - chosen));
-    }
+        losses[blockIdx.x] = row_loss(row, z, label, columns);
 }
 
 template <int N, typename T> __device__ __forceinline__ void write_gradients(T* z, int columns, int label, float scale)
@@ -127,7 +136,7 @@ template <int N, typename T> __device__ __forceinline__ void write_gradients(T* 
 #pragma unroll
         for (int i = 0; i < N; i++)
         {
-            float gradient = factor * expf(convert<float>(pack.values[i]) - row.maximum);
+            float gradient = factor * exp_nonpositive(convert<float>(pack.values[i]) - row.maximum);
             pack.values[i] = convert<T>(c + i == label ? gradient - scale : gradient);
         }
         store_pack(z + c, pack);
@@ -135,8 +144,8 @@ template <int N, typename T> __device__ __forceinline__ void write_gradients(T* 
 }
 
 template <typename T>
-__device__ __forceinline__ void cross_entropy_backward(T* logits, const int* labels, size_t stride, int columns, float scale,
-                                                       int aligned)
+__device__ __forceinline__ void cross_entropy_backward(T* logits, const int* labels, size_t stride, int columns,
+                                                       float scale, int aligned)
 {
     int label = labels[blockIdx.x];
     T* z = logits + blockIdx.x * stride;
@@ -147,8 +156,9 @@ __device__ __forceinline__ void cross_entropy_backward(T* logits, const int* lab
 }
 
 template <typename T>
-__device__ __forceinline__ void sample_labels(int* labels, const T* logits, size_t stride, int columns, unsigned long long seed,
-                                              unsigned stream, unsigned firstToken, int aligned)
+__device__ __forceinline__ void sample_labels(int* labels, const T* logits, size_t stride, int columns,
+                                              unsigned long long seed, unsigned stream, unsigned firstToken,
+                                              int aligned)
 {
     const T* z = logits + blockIdx.x * stride;
     Ranked best = {-Infinity, NoIndex};
@@ -189,9 +199,11 @@ __device__ __forceinline__ float weighted(float p, float d)
     return p == 0.0f ? 0.0f : p * d;
 }
 
-// With A = a - max a, B = b - max b: KL(p || q) = sum e^A (A - B) / sum e^A - ln(sum e^A / sum e^B); exactly 0 for equal rows.
+// With A = a - max a, B = b - max b: KL(p || q) = sum e^A (A - B) / sum e^A - ln(sum e^A / sum e^B); exactly 0 for
+// equal rows.
 template <int N, typename T>
-__device__ __forceinline__ void compare_rows(float* statistics, const T* reference, const T* candidate, int label, int columns)
+__device__ __forceinline__ void compare_rows(float* statistics, const T* reference, const T* candidate, int label,
+                                             int columns)
 {
     Ranked referenceTop = {-Infinity, NoIndex}, candidateTop = referenceTop;
     bool bad = false;
@@ -223,7 +235,7 @@ __device__ __forceinline__ void compare_rows(float* statistics, const T* referen
         {
             float value = convert<float>(bs.values[i]);
             float a = convert<float>(as.values[i]) - referenceTop.value, b = value - candidateTop.value;
-            float ea = expf(a), eb = expf(b);
+            float ea = exp_nonpositive(a), eb = exp_nonpositive(b);
             p += ea;
             q += eb;
             pd += weighted(ea, a - b);
@@ -246,23 +258,16 @@ __device__ __forceinline__ void compare_rows(float* statistics, const T* referen
     double logRatio = log(referenceSum / candidateSum);
     statistics[Divergence] = static_cast<float>(forward / referenceSum - logRatio);
     statistics[ReverseDivergence] = static_cast<float>(reverse / candidateSum + logRatio);
-    double referenceLoss = 0, candidateLoss = 0;
-    if (label >= 0)
-    {
-        const double nan = __longlong_as_double(0x7ff8000000000000);
-        referenceLoss = log(referenceSum) + (referenceTop.value - (label < columns ? convert<double>(reference[label]) : nan));
-        candidateLoss = log(candidateSum) + (candidateTop.value - (label < columns ? convert<double>(candidate[label]) : nan));
-    }
-    statistics[ReferenceLoss] = static_cast<float>(referenceLoss);
-    statistics[CandidateLoss] = static_cast<float>(candidateLoss);
+    statistics[ReferenceLoss] = row_loss({referenceTop.value, referenceSum}, reference, label, columns);
+    statistics[CandidateLoss] = row_loss({candidateTop.value, candidateSum}, candidate, label, columns);
     statistics[TopAgreement] = ranked && referenceTop.index == candidateTop.index ? 1.0f : 0.0f;
     statistics[TopFiveHit] = ranked && ahead < 5 ? 1.0f : 0.0f;
 }
 
 template <typename T>
-__device__ __forceinline__ void compare_logits(float* statistics, const T* reference, const T* candidate, const int* labels,
-                                               size_t statisticsStride, size_t referenceStride, size_t candidateStride,
-                                               int columns, int aligned)
+__device__ __forceinline__ void compare_logits(float* statistics, const T* reference, const T* candidate,
+                                               const int* labels, size_t statisticsStride, size_t referenceStride,
+                                               size_t candidateStride, int columns, int aligned)
 {
     size_t row = blockIdx.x;
     statistics += row * statisticsStride;
@@ -274,32 +279,32 @@ __device__ __forceinline__ void compare_logits(float* statistics, const T* refer
         compare_rows<1>(statistics, reference, candidate, labels[row], columns);
 }
 
-#define LOSS_KERNELS(SUFFIX, T)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
-        cross_entropy_##SUFFIX(float* __restrict__ losses, const T* __restrict__ logits, const int* __restrict__ labels,      \
-                               size_t stride, int columns, int aligned)                                                       \
-    {                                                                                                                         \
-        cross_entropy(losses, logits, labels, stride, columns, aligned);                                                      \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
-        cross_entropy_backward_##SUFFIX(T* __restrict__ logits, const int* __restrict__ labels, size_t stride, int columns,   \
-                                        float scale, int aligned)                                                             \
-    {                                                                                                                         \
-        cross_entropy_backward(logits, labels, stride, columns, scale, aligned);                                              \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(LossThreads)                                                                  \
-        sample_labels_##SUFFIX(int* __restrict__ labels, const T* __restrict__ logits, size_t stride, int columns,            \
-                               unsigned long long seed, unsigned stream, unsigned firstToken, int aligned)                    \
-    {                                                                                                                         \
-        sample_labels(labels, logits, stride, columns, seed, stream, firstToken, aligned);                                    \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(LossThreads) compare_logits_##SUFFIX(                                         \
-        float* __restrict__ statistics, const T* __restrict__ reference, const T* __restrict__ candidate,                     \
-        const int* __restrict__ labels, size_t statisticsStride, size_t referenceStride, size_t candidateStride, int columns, \
-        int aligned)                                                                                                          \
-    {                                                                                                                         \
-        compare_logits(statistics, reference, candidate, labels, statisticsStride, referenceStride, candidateStride, columns, \
-                       aligned);                                                                                              \
+#define LOSS_KERNELS(SUFFIX, T)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                          \
+        cross_entropy_##SUFFIX(float* __restrict__ losses, const T* __restrict__ logits,                               \
+                               const int* __restrict__ labels, size_t stride, int columns, int aligned)                \
+    {                                                                                                                  \
+        cross_entropy(losses, logits, labels, stride, columns, aligned);                                               \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                          \
+        cross_entropy_backward_##SUFFIX(T* __restrict__ logits, const int* __restrict__ labels, size_t stride,         \
+                                        int columns, float scale, int aligned)                                         \
+    {                                                                                                                  \
+        cross_entropy_backward(logits, labels, stride, columns, scale, aligned);                                       \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads)                                                          \
+        sample_labels_##SUFFIX(int* __restrict__ labels, const T* __restrict__ logits, size_t stride, int columns,     \
+                               unsigned long long seed, unsigned stream, unsigned firstToken, int aligned)             \
+    {                                                                                                                  \
+        sample_labels(labels, logits, stride, columns, seed, stream, firstToken, aligned);                             \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(LossThreads) compare_logits_##SUFFIX(                                 \
+        float* __restrict__ statistics, const T* __restrict__ reference, const T* __restrict__ candidate,              \
+        const int* __restrict__ labels, size_t statisticsStride, size_t referenceStride, size_t candidateStride,       \
+        int columns, int aligned)                                                                                      \
+    {                                                                                                                  \
+        compare_logits(statistics, reference, candidate, labels, statisticsStride, referenceStride, candidateStride,   \
+                       columns, aligned);                                                                              \
     }
 
 LOSS_KERNELS(f32, float)
