@@ -193,6 +193,9 @@ __device__ __forceinline__ void sample_labels(int* labels, const T* logits, size
         labels[blockIdx.x] = bad || best.value == -Infinity ? -1 : best.index;
 }
 
+// Elements of both rows that a thread compares at a time; with eight, registers spill.
+constexpr int ComparedPack = 4;
+
 // p d, and 0 where p is 0 even if d is infinite or NaN.
 __device__ __forceinline__ float weighted(float p, float d)
 {
@@ -274,7 +277,7 @@ __device__ __forceinline__ void compare_logits(float* statistics, const T* refer
     reference += row * referenceStride;
     candidate += row * candidateStride;
     if (aligned)
-        compare_rows<16 / sizeof(T)>(statistics, reference, candidate, labels[row], columns);
+        compare_rows<ComparedPack>(statistics, reference, candidate, labels[row], columns);
     else
         compare_rows<1>(statistics, reference, candidate, labels[row], columns);
 }

@@ -23,7 +23,7 @@ public sealed class GpuTransformerTests
     {
         using var backend = new GpuBackend();
         using var operands = new TransformerOperands(backend, type, aligned);
-        Tensor x = operands.Matrix(operands.Normal(4 * 32), 4, 32), table = operands.Single(operands.Normal(3 * 8), 3, 8);
+        Tensor x = operands.Matrix(operands.Normal(4 * 32), 4, 32), table = operands.Statistics(operands.Normal(3 * 8), 3, 8);
         backend.Rotary(x, operands.Indices(0, -1, 2, 3), table, table, headDimension: 16, inverse: false);
         Assert.That(RowsOfNaN(operands, x), Is.EqualTo([false, true, false, true]));
     }
@@ -33,7 +33,7 @@ public sealed class GpuTransformerTests
     {
         using var backend = new GpuBackend();
         using var operands = new TransformerOperands(backend, type, aligned);
-        Tensor logits = operands.Matrix(operands.Normal(3 * 16), 3, 16), labels = operands.Indices(15, 16, -1), losses = operands.SingleOutput(1, 3);
+        Tensor logits = operands.Matrix(operands.Normal(3 * 16), 3, 16), labels = operands.Indices(15, 16, -1), losses = operands.StatisticsOutput(1, 3);
         backend.CrossEntropy(logits, labels, losses);
         Assert.That(operands.Read(losses).Select(double.IsNaN), Is.EqualTo([false, true, false]));
         backend.CrossEntropyBackward(logits, labels, scale: 1);
