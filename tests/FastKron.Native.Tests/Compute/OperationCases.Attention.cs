@@ -55,8 +55,10 @@ internal static partial class OperationCases
             ];
             foreach (var (name, aligned, layout) in layouts)
             {
-                yield return BFloat16($"Attention bf16 {name}", BFloat16AttentionTolerance, aligned, operands => AttentionRun(operands, layout, BFloat16AttentionTolerance));
-                yield return BFloat16($"AttentionBackward bf16 {name}", BFloat16AttentionGradientTolerance, aligned, operands => AttentionBackwardRun(operands, layout));
+                yield return BFloat16(
+                    $"Attention bf16 {name}", BFloat16AttentionTolerance, aligned, operands => AttentionRun(operands, layout, BFloat16AttentionTolerance));
+                yield return BFloat16(
+                    $"AttentionBackward bf16 {name}", BFloat16AttentionGradientTolerance, aligned, operands => AttentionBackwardRun(operands, layout));
             }
         }
     }
