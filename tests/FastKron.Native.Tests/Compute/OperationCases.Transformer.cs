@@ -101,7 +101,8 @@ internal static partial class OperationCases
         {
             foreach (var (rows, columns) in new[] { (1, 1), (3, 33), (5, 1536), (2, 1025) })
             {
-                yield return new TransformerCase($"SwiGlu {rows}x{columns}", ElementwiseTolerance, operands =>
+                // Three roundings, 1.8e-7, of products of gates up to 16 and factors up to 4: up to 17 times the root mean square.
+                yield return new TransformerCase($"SwiGlu {rows}x{columns}", 3e-6, operands =>
                 {
                     double[] gate = operands.Normal(rows * columns, 4), up = operands.Normal(gate.Length), expected = new double[gate.Length];
                     SwiGlu.Forward(gate, up, expected);
