@@ -1,5 +1,5 @@
-// hadamard: v <- (v * scale) U or v <- (v U^T) * scale for every vector v of a matrix; U = (H_base (x) H_2^p)/sqrt(size).
-// Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without; it reads and writes all once.
+// hadamard: v <- (v * scale) U or v <- (v U^T) * scale for the vectors v of a matrix; U = (H_base (x) H_2^p)/sqrt(size).
+// Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
 //           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
 //           strips: a block has vectors of `outer` elements, `outer_stride` apart, for 128 bytes of adjacent columns.
 //           A matrix is cut into groups, a group into strips, one for each block; the last strip ends at `limit`.

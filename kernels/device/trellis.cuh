@@ -44,7 +44,7 @@ __device__ __forceinline__ float branch_cost(float difference0, float difference
     return __fmaf_rn(difference1, difference1, __fmaf_rn(difference0, difference0, before));
 }
 
-// Row and column in a tile of weight i of its path: row-major, or element i % 8 of lane i / 8 of an mma.m16n8k16 A operand.
+// Row and column in a tile of weight i of its path: row-major, or element i % 8 of lane i / 8 of an mma.m16n8k16's A.
 __device__ __forceinline__ int2 weight_place(bool fragment_order, int i)
 {
     if (!fragment_order)

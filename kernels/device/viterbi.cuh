@@ -1,7 +1,7 @@
 // Tail-biting Viterbi encoder of one tile by one thread block; the states of Reference/Viterbi.cs bit for bit.
 // A state is s = g + d G: g its lower 16 - 2K bits (the group that the next step sees), d < 2^2K. Only m_t[g] = min
-// over d of cost_t(s) is kept, in shared memory for the next step and in global memory for the way back, which finds the
-// branch again by recomputing the costs of one group a step.
+// over d of cost_t(s) is kept, in shared memory for the next step and in global memory for the way back, which finds
+// the branch again by recomputing the costs of one group a step.
 // h(s) = s (s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only changes the
 // first weight's sign. So a quarter of the codewords, d < 2^2K / 2 and g < G / 2, serves all states; each thread keeps
 // 4 groups x 8 branches of them in registers.

@@ -41,7 +41,7 @@ public sealed partial class GpuBackend
             Strips = 1,
             Power = factor.PowerOfTwo,
             Base = factor.BaseOrder,
-            Norm = 1 / Math.Sqrt(size),
+            Norm = x.Type == DType.F32 ? 1 / MathF.Sqrt(size) : 1 / Math.Sqrt(size),
         };
         bool rows = axis == HadamardAxis.Rows;
         if (rows && size <= HadamardSharedBytes / element)
