@@ -230,11 +230,15 @@ internal static partial class OperationCases
     private sealed record TransformerCase(string Name, double Tolerance, Func<TransformerOperands, TransformerRun> Prepare)
     {
         /// <summary>The case with activations of a type, in rows that begin anywhere or at multiples of 16 bytes.</summary>
-        public OperationCase On(DType type, bool aligned) =>
-            Transform($"{Name}{(type == DType.F32 ? "" : $" {type}")}{(aligned ? " aligned" : "")}", Tolerance, backend => new(backend, type, aligned), operands =>
+        public OperationCase On(DType type, bool aligned)
+        {
+            string name = $"{Name}{(type == DType.F32 ? "" : $" {type}")}{(aligned ? " aligned" : "")}";
+            OperationCase item = Transform(name, Tolerance, backend => new(backend, type, aligned), operands =>
             {
                 TransformerRun run = Prepare(operands);
                 return run with { Bytes = run.Bytes * type.Size() / DType.F32.Size() };
-            }) with { DeviceOnly = type != DType.F32 || aligned };
+            });
+            return item with { DeviceOnly = type != DType.F32 || aligned };
+        }
     }
 }
