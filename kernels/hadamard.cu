@@ -1,4 +1,4 @@
-// hadamard: v <- (v * scale) U or v <- (v U^T) * scale for all vectors v of a matrix; U = (H_base (x) H_2^p)/sqrt(size).
+// hadamard: v <- (v * scale) U or v <- (v U^T) * scale, v the vectors of a matrix; U = (H_base (x) H_2^p) / sqrt(size).
 // Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
 //           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
 //           strips: a block has vectors of `outer` elements, `outer_stride` apart, for 128 bytes of adjacent columns.

@@ -75,7 +75,8 @@ internal static partial class OperationCases
         from bits in new[] { 2, 3, 4 }
         from layout in Enum.GetValues<TrellisLayout>()
         from type in new[] { DType.F32, DType.BF16 }
-        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout} {type}", type == DType.F32 ? TrellisSumTolerance : TrellisBFloat16Tolerance, backend =>
+        let tolerance = type == DType.F32 ? TrellisSumTolerance : TrellisBFloat16Tolerance
+        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout} {type}", tolerance, backend =>
         {
             var (tokens, rows, columns) = shape;
             var (weights, dense) = TrellisOperands.RandomMatrix(backend, bits, layout, rows, columns);

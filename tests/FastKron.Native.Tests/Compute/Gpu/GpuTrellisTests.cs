@@ -32,7 +32,8 @@ public sealed class GpuTrellisTests
             ushort[] result = new ushort[states.Length];
             backend.Upload<float>(weights, targets);
             backend.Upload<ushort>(result, states);
-            backend.EncodeTiles(codebook, new TailBitingWindow(window), targets.SliceColumns(0, TrellisCodebook.TileSize), states.SliceColumns(0, codebook.Steps));
+            backend.EncodeTiles(
+                codebook, new TailBitingWindow(window), targets.SliceColumns(0, TrellisCodebook.TileSize), states.SliceColumns(0, codebook.Steps));
             backend.Download<ushort>(states, result);
             return result;
         }
