@@ -1,15 +1,17 @@
-// attention: o = softmax(q k^T / sqrt(d)) v for every head, query i of a sequence seeing keys 0 .. keys - queries + i of it;
-//            query head h reads key head h / (heads / keyHeads). logSumExp[t, h] = ln sum exp(scores), optional.
+// attention: o = softmax(q k^T / sqrt(d)) v for every head; query i of a sequence sees its first
+//            keys - queries + i + 1 keys; query head h reads key head h / (heads / keyHeads).
+//            logSumExp[t, h] = ln sum exp(scores), optional.
 // backward:  with dp = do v^T, delta = sum over the head of do * o, p = exp(score - logSumExp), ds = p (dp - delta):
 //            dq = ds k / sqrt(d), dk = ds^T q / sqrt(d), dv = p^T do.
-// Shapes     q, o, do, dq (T, heads d), k, v, dk, dv (keys, keyHeads d); logSumExp (T, heads) f32; terms (heads, T) pairs f32.
-//            Rows lie their stride apart. _d64 and _d128 without "rows": d is exactly that, addresses are 16-byte aligned,
-//            strides multiples of 8. "rows": any alignment, d up to the number. decode: d is exactly that, aligned likewise.
-// Launch     grid (works * heads), or (works * keyHeads) for dk and dv; terms: grid (ceil(T * heads / 16)). Block, tile sizes and
-//            dynamic shared memory as in GpuBackend.Attention.cs, which lists the works, longest first.
-// Numerics   scores, softmax and sums in f32. bf16 tensor-core kernels round p and ds to bf16 before the second product:
-//            2e-2 of the root mean square from Reference/CausalAttention.cs; rows kernels 1e-5 (f32). No atomics: equal bytes.
-// Source     arXiv:2205.14135, arXiv:2307.08691, grouped heads arXiv:2305.13245.
+// Shapes     q, o, do, dq (T, heads d); k, v, dk, dv (keys, keyHeads d); logSumExp (T, heads) f32; terms (heads, T)
+//            pairs f32. Rows lie their stride apart. _bf16_d64, _bf16_d128 and decode: d is exactly that, addresses are
+//            16-byte aligned, strides multiples of 8. rows: any alignment, d up to the number.
+// Launch     grid (works * heads), or (works * keyHeads) for dk and dv; terms: grid (ceil(T * heads / 16)). Block, tile
+//            sizes and dynamic shared memory as in GpuBackend.Attention.cs, which lists the works, longest first.
+// Numerics   scores, softmax and sums in f32; tensor-core kernels round p and ds to bf16 before the second product.
+//            Against Reference/CausalAttention.cs, of the root mean square: f32 1e-5; bf16 2e-2, gradients 4e-2.
+//            No atomics: equal calls give equal bytes.
+// Source     arXiv:2205.14135, arXiv:2307.08691; grouped heads arXiv:2305.13245.
 #include "device/attention_backward.cuh"
 #include "device/attention_forward.cuh"
 #include "device/attention_rows.cuh"

@@ -1,12 +1,12 @@
 // embedding: y[t,c] = table[ids[t],c]; a row whose id lies outside the table becomes NaN.
 // Shapes    y (rows, columns); table (vocabulary, columns); ids (rows); row-major, rows a stride of elements apart.
-// Launch    elementwise (device/elementwise.cuh); aligned: addresses and strides of y and table are multiples of 16 bytes.
+// Launch    elementwise (device/elementwise.cuh); aligned: addresses and strides of y, table are multiples of 16 bytes.
 // Numerics  exact.
 #include "device/elementwise.cuh"
 
 template <typename T>
-__device__ __forceinline__ void embedding(T* y, const T* table, const int* ids, size_t yStride, size_t tableStride, size_t rows,
-                                          size_t columns, int vocabulary, int aligned)
+__device__ __forceinline__ void embedding(T* y, const T* table, const int* ids, size_t yStride, size_t tableStride,
+                                          size_t rows, size_t columns, int vocabulary, int aligned)
 {
     const T nan = convert<T>(__int_as_float(0x7fc00000));
     auto source = [=](size_t row)
@@ -32,12 +32,12 @@ __device__ __forceinline__ void embedding(T* y, const T* table, const int* ids, 
         });
 }
 
-#define EMBEDDING(NAME, T)                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                                    \
-        T* __restrict__ y, const T* __restrict__ table, const int* __restrict__ ids, size_t yStride, size_t tableStride,      \
-        size_t rows, size_t columns, int vocabulary, int aligned)                                                             \
-    {                                                                                                                         \
-        embedding(y, table, ids, yStride, tableStride, rows, columns, vocabulary, aligned);                                   \
+#define EMBEDDING(NAME, T)                                                                                             \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                             \
+        T* __restrict__ y, const T* __restrict__ table, const int* __restrict__ ids, size_t yStride,                   \
+        size_t tableStride, size_t rows, size_t columns, int vocabulary, int aligned)                                  \
+    {                                                                                                                  \
+        embedding(y, table, ids, yStride, tableStride, rows, columns, vocabulary, aligned);                            \
     }
 
 EMBEDDING(embedding_f32, float)

@@ -28,8 +28,8 @@ __device__ __forceinline__ GateGradients gated_backward(float dy, float gate, fl
 }
 
 template <typename T>
-__device__ __forceinline__ void swiglu(T* y, const T* gate, const T* up, size_t yStride, size_t gateStride, size_t upStride,
-                                       size_t rows, size_t columns, int aligned)
+__device__ __forceinline__ void swiglu(T* y, const T* gate, const T* up, size_t yStride, size_t gateStride,
+                                       size_t upStride, size_t rows, size_t columns, int aligned)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
@@ -49,9 +49,10 @@ __device__ __forceinline__ void swiglu(T* y, const T* gate, const T* up, size_t 
 }
 
 template <typename T>
-__device__ __forceinline__ void swiglu_backward(T* dGate, T* dUp, const T* dy, const T* gate, const T* up, size_t dGateStride,
-                                                size_t dUpStride, size_t dyStride, size_t gateStride, size_t upStride, size_t rows,
-                                                size_t columns, int aligned)
+__device__ __forceinline__ void swiglu_backward(T* dGate, T* dUp, const T* dy, const T* gate, const T* up,
+                                                size_t dGateStride, size_t dUpStride, size_t dyStride,
+                                                size_t gateStride, size_t upStride, size_t rows, size_t columns,
+                                                int aligned)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
@@ -62,8 +63,9 @@ __device__ __forceinline__ void swiglu_backward(T* dGate, T* dUp, const T* dy, c
 #pragma unroll
             for (int i = 0; i < PackElements; i++)
             {
+                float dOutput = convert<float>(d.values[i]);
                 GateGradients gradients =
-                    gated_backward(convert<float>(d.values[i]), convert<float>(g.values[i]), convert<float>(u.values[i]));
+                    gated_backward(dOutput, convert<float>(g.values[i]), convert<float>(u.values[i]));
                 g.values[i] = convert<T>(gradients.gate);
                 u.values[i] = convert<T>(gradients.up);
             }
@@ -80,13 +82,15 @@ __device__ __forceinline__ void swiglu_backward(T* dGate, T* dUp, const T* dy, c
 }
 
 template <typename T>
-__device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xStride, size_t rows, size_t columns, int aligned)
+__device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xStride, size_t rows, size_t columns,
+                                    int aligned)
 {
     for_each_element(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
             T* address = y + row * yStride + column;
-            Pack<T, PackElements> sum = load_pack<PackElements>(address), term = load_pack<PackElements>(x + row * xStride + column);
+            Pack<T, PackElements> sum = load_pack<PackElements>(address);
+            Pack<T, PackElements> term = load_pack<PackElements>(x + row * xStride + column);
 #pragma unroll
             for (int i = 0; i < PackElements; i++)
                 sum.values[i] = convert<T>(convert<float>(sum.values[i]) + convert<float>(term.values[i]));
@@ -99,26 +103,26 @@ __device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xSt
         });
 }
 
-#define GATE_KERNELS(SUFFIX, T)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) swiglu_##SUFFIX(                                         \
-        T* __restrict__ y, const T* __restrict__ gate, const T* __restrict__ up, size_t yStride, size_t gateStride,           \
-        size_t upStride, size_t rows, size_t columns, int aligned)                                                            \
-    {                                                                                                                         \
-        swiglu(y, gate, up, yStride, gateStride, upStride, rows, columns, aligned);                                           \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) swiglu_backward_##SUFFIX(                                \
-        T* __restrict__ dGate, T* __restrict__ dUp, const T* __restrict__ dy, const T* __restrict__ gate,                     \
-        const T* __restrict__ up, size_t dGateStride, size_t dUpStride, size_t dyStride, size_t gateStride, size_t upStride,  \
-        size_t rows, size_t columns, int aligned)                                                                             \
-    {                                                                                                                         \
-        swiglu_backward(dGate, dUp, dy, gate, up, dGateStride, dUpStride, dyStride, gateStride, upStride, rows, columns,      \
-                        aligned);                                                                                             \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads)                                                          \
-        add_##SUFFIX(T* __restrict__ y, const T* __restrict__ x, size_t yStride, size_t xStride, size_t rows, size_t columns, \
-                     int aligned)                                                                                             \
-    {                                                                                                                         \
-        add(y, x, yStride, xStride, rows, columns, aligned);                                                                  \
+#define GATE_KERNELS(SUFFIX, T)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) swiglu_##SUFFIX(                                  \
+        T* __restrict__ y, const T* __restrict__ gate, const T* __restrict__ up, size_t yStride, size_t gateStride,    \
+        size_t upStride, size_t rows, size_t columns, int aligned)                                                     \
+    {                                                                                                                  \
+        swiglu(y, gate, up, yStride, gateStride, upStride, rows, columns, aligned);                                    \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) swiglu_backward_##SUFFIX(                         \
+        T* __restrict__ dGate, T* __restrict__ dUp, const T* __restrict__ dy, const T* __restrict__ gate,              \
+        const T* __restrict__ up, size_t dGateStride, size_t dUpStride, size_t dyStride, size_t gateStride,            \
+        size_t upStride, size_t rows, size_t columns, int aligned)                                                     \
+    {                                                                                                                  \
+        swiglu_backward(dGate, dUp, dy, gate, up, dGateStride, dUpStride, dyStride, gateStride, upStride, rows,        \
+                        columns, aligned);                                                                             \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads)                                                   \
+        add_##SUFFIX(T* __restrict__ y, const T* __restrict__ x, size_t yStride, size_t xStride, size_t rows,          \
+                     size_t columns, int aligned)                                                                      \
+    {                                                                                                                  \
+        add(y, x, yStride, xStride, rows, columns, aligned);                                                           \
     }
 
 GATE_KERNELS(f32, float)

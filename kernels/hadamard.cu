@@ -1,10 +1,10 @@
-// hadamard: v <- (v * scale) U, or v <- (v U^T) * scale, for every vector v of a matrix, U = (H_base (x) H_{2^p}) / sqrt(size).
-// Shapes    Any. U is a product, so a pass may do a part of the power of two, with the base or without; one pass reads and writes all once.
-//           "rows": the vectors of a block are `inner` adjacent elements each, `outer` of them `outer_stride` apart, whole blocks of the axis.
-//           "strips": one vector for each of 128 bytes of adjacent elements, its `outer` elements `outer_stride` apart.
-//           A matrix is cut into groups, a group into strips, a strip belongs to one thread block; the last one ends at `limit`.
-// Launch    grid (groups * strips), block (512), dynamic shared memory elements * 33/32.
-// Numerics  element type throughout; 2^p: exact order of the butterflies; base: sums in order of k with multiply-add by +-1, which is exact.
+// hadamard: v <- (v * scale) U or v <- (v U^T) * scale, v the vectors of a matrix; U = (H_base (x) H_2^p) / sqrt(size).
+// Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
+//           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
+//           strips: a block has vectors of `outer` elements, `outer_stride` apart, for 128 bytes of adjacent columns.
+//           A matrix is cut into groups, a group into strips, one for each block; the last strip ends at `limit`.
+// Launch    grid (groups * strips), block (512), dynamic shared memory: a block's elements and one more for every 32.
+// Numerics  sums in the element type; those of the base in the order of k.
 // Source    QuIP#, arXiv:2402.04396, section 3.
 #include "device/hadamard.cuh"
 
@@ -21,7 +21,7 @@ struct HadamardPass
     const float* scale;                       // null: ones
     size_t group_stride, strip_stride, outer_stride;
     int scale_group, scale_strip, scale_outer, scale_inner;   // steps of an element's position on the whole axis
-    int strips, outer, inner, limit;          // limit: vectors (rows) or adjacent elements (strips) of a group
+    int strips, outer, inner, limit;          // limit: vectors (rows) or columns (strips) of a group
     int power, base;                          // sizes of the factors in this pass
     int scale_after;
     double norm;
@@ -102,7 +102,7 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     }
     else
     {
-        // A thread sums MixOutputs outputs of MixColumns positions within the blocks of the base, `apart` from each other.
+        // A thread sums MixOutputs outputs at MixColumns positions of the base's blocks, `apart` from each other.
         int block = Strip ? Width * pass.power : pass.power, chunks = (pass.base + MixOutputs - 1) / MixOutputs;
         int apart = max(1, block / MixColumns), shift = 31 - __clz(apart), vectors = elements / (pass.base * block);
         for (int item = threadIdx.x; item < vectors * chunks * apart; item += HadamardThreads)
@@ -116,7 +116,10 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
                 T values[MixColumns];
 #pragma unroll
                 for (int c = 0; c < MixColumns; c++)
-                    values[c] = column + c * apart < block ? shared[hadamard_offset(first + k * block + c * apart)] : T(0);
+                {
+                    int place = column + c * apart < block ? first + k * block + c * apart : -1;
+                    values[c] = place < 0 ? T(0) : shared[hadamard_offset(place)];
+                }
 #pragma unroll
                 for (int r = 0; r < MixOutputs; r++)
                 {
@@ -141,46 +144,25 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     }
 }
 
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_rows_f32(const __grid_constant__ HadamardPass pass)
-{
-    hadamard<float, false, false>(pass, nullptr);
-}
+#define HADAMARD(NAME, STRIP, T)                                                                                       \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_##NAME(                                     \
+        const __grid_constant__ HadamardPass pass)                                                                     \
+    {                                                                                                                  \
+        hadamard<T, STRIP, false>(pass, nullptr);                                                                      \
+    }
 
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_strips_f32(const __grid_constant__ HadamardPass pass)
-{
-    hadamard<float, true, false>(pass, nullptr);
-}
+#define HADAMARD_BASE(NAME, STRIP, T)                                                                                  \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_##NAME(                                     \
+        const __grid_constant__ HadamardPass pass, const __grid_constant__ HadamardSigns signs)                        \
+    {                                                                                                                  \
+        hadamard<T, STRIP, true>(pass, &signs);                                                                        \
+    }
 
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_rows_base_f32(const __grid_constant__ HadamardPass pass,
-                                                                                     const __grid_constant__ HadamardSigns signs)
-{
-    hadamard<float, false, true>(pass, &signs);
-}
-
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_strips_base_f32(const __grid_constant__ HadamardPass pass,
-                                                                                       const __grid_constant__ HadamardSigns signs)
-{
-    hadamard<float, true, true>(pass, &signs);
-}
-
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_rows_f64(const __grid_constant__ HadamardPass pass)
-{
-    hadamard<double, false, false>(pass, nullptr);
-}
-
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_strips_f64(const __grid_constant__ HadamardPass pass)
-{
-    hadamard<double, true, false>(pass, nullptr);
-}
-
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_rows_base_f64(const __grid_constant__ HadamardPass pass,
-                                                                                     const __grid_constant__ HadamardSigns signs)
-{
-    hadamard<double, false, true>(pass, &signs);
-}
-
-extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_strips_base_f64(const __grid_constant__ HadamardPass pass,
-                                                                                       const __grid_constant__ HadamardSigns signs)
-{
-    hadamard<double, true, true>(pass, &signs);
-}
+HADAMARD(rows_f32, false, float)
+HADAMARD(rows_f64, false, double)
+HADAMARD(strips_f32, true, float)
+HADAMARD(strips_f64, true, double)
+HADAMARD_BASE(rows_base_f32, false, float)
+HADAMARD_BASE(rows_base_f64, false, double)
+HADAMARD_BASE(strips_base_f32, true, float)
+HADAMARD_BASE(strips_base_f64, true, double)

@@ -2,9 +2,9 @@
 // rms_norm_backward: dx[c] = (accumulate ? dx[c] : 0) + r w[c] dy[c] - x[c] r^3 mean_c(w[c] dy[c] x[c])
 // Shapes    x, y, dx, dy (rows, groups * columns); w (columns) f32; row-major, rows a stride of elements apart.
 //           count = rows * groups.
-// Launch    block (256). Suffix _block: one group a block, grid (count); suffix _warp: one group a warp, grid (ceil(count / 8)).
+// Launch    block (256). Suffix _block: a group a block, grid (count); _warp: a group a warp, grid (ceil(count / 8)).
 //           aligned: columns % 8 == 0 and all addresses and strides are multiples of 16 bytes.
-// Numerics  sums in f32, in an order that depends on columns, type, aligned and suffix only; rounded once to the stored type.
+// Numerics  sums in f32, in an order that depends on columns, type, aligned and suffix only; rounded once to the type.
 // Source    arXiv:1910.07467
 #include "device/reduce.cuh"
 #include "device/types.cuh"
@@ -31,8 +31,8 @@ template <int N, typename T> __device__ __forceinline__ float dot(const Pack<T, 
 }
 
 template <int Lanes, int N, typename T>
-__device__ __forceinline__ void rms_norm_group(T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight,
-                                               int columns, float epsilon)
+__device__ __forceinline__ void rms_norm_group(T* __restrict__ y, const T* __restrict__ x,
+                                               const float* __restrict__ weight, int columns, float epsilon)
 {
     constexpr int Step = Lanes * N;
     int first = threadIdx.x % Lanes * N;
@@ -73,9 +73,9 @@ __device__ __forceinline__ void rms_norm_group(T* __restrict__ y, const T* __res
 }
 
 template <int Lanes, int N, typename T>
-__device__ __forceinline__ void rms_norm_backward_group(T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x,
-                                                        const float* __restrict__ weight, int columns, float epsilon,
-                                                        int accumulate)
+__device__ __forceinline__ void rms_norm_backward_group(T* __restrict__ dx, const T* __restrict__ dy,
+                                                        const T* __restrict__ x, const float* __restrict__ weight,
+                                                        int columns, float epsilon, int accumulate)
 {
     constexpr int Step = Lanes * N;
     int first = threadIdx.x % Lanes * N;
@@ -131,8 +131,8 @@ __device__ __forceinline__ void rms_norm_backward_group(T* __restrict__ dx, cons
 
 template <int Lanes, typename T>
 __device__ __forceinline__ void rms_norm(T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight,
-                                         size_t yStride, size_t xStride, size_t count, int groups, int columns, float epsilon,
-                                         int aligned)
+                                         size_t yStride, size_t xStride, size_t count, int groups, int columns,
+                                         float epsilon, int aligned)
 {
     size_t item = static_cast<size_t>(blockIdx.x) * (NormThreads / Lanes) + threadIdx.x / Lanes;
     if (item >= count)
@@ -166,20 +166,20 @@ __device__ __forceinline__ void rms_norm_backward(T* __restrict__ dx, const T* _
 }
 
 // Forward: at least four blocks a multiprocessor; left to itself, ptxas aims at six there and spills. Backward: three.
-#define NORM_KERNELS(SUFFIX, LANES, T)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(NormThreads, 4) rms_norm_##SUFFIX(                                           \
-        T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight, size_t yStride, size_t xStride,         \
-        size_t count, int groups, int columns, float epsilon, int aligned)                                                    \
-    {                                                                                                                         \
-        rms_norm<LANES>(y, x, weight, yStride, xStride, count, groups, columns, epsilon, aligned);                            \
-    }                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(NormThreads, 3) rms_norm_backward_##SUFFIX(                                  \
-        T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x, const float* __restrict__ weight,              \
-        size_t dxStride, size_t dyStride, size_t xStride, size_t count, int groups, int columns, float epsilon,               \
-        int accumulate, int aligned)                                                                                          \
-    {                                                                                                                         \
-        rms_norm_backward<LANES>(dx, dy, x, weight, dxStride, dyStride, xStride, count, groups, columns, epsilon, accumulate, \
-                                 aligned);                                                                                    \
+#define NORM_KERNELS(SUFFIX, LANES, T)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(NormThreads, 4) rms_norm_##SUFFIX(                                    \
+        T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ weight, size_t yStride, size_t xStride,  \
+        size_t count, int groups, int columns, float epsilon, int aligned)                                             \
+    {                                                                                                                  \
+        rms_norm<LANES>(y, x, weight, yStride, xStride, count, groups, columns, epsilon, aligned);                     \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(NormThreads, 3) rms_norm_backward_##SUFFIX(                           \
+        T* __restrict__ dx, const T* __restrict__ dy, const T* __restrict__ x, const float* __restrict__ weight,       \
+        size_t dxStride, size_t dyStride, size_t xStride, size_t count, int groups, int columns, float epsilon,        \
+        int accumulate, int aligned)                                                                                   \
+    {                                                                                                                  \
+        rms_norm_backward<LANES>(dx, dy, x, weight, dxStride, dyStride, xStride, count, groups, columns, epsilon,      \
+                                 accumulate, aligned);                                                                 \
     }
 
 NORM_KERNELS(block_f32, NormThreads, float)

@@ -2,8 +2,8 @@
 // A row whose position lies outside the tables becomes NaN.
 // Shapes    x (rows, 2 * pairs), pairs = heads * half, in place; positions (rows); cosines, sines (limit, half) f32;
 //           row-major, rows a stride of elements apart.
-// Launch    elementwise over (rows, pairs) (device/elementwise.cuh); aligned: half % 8 == 0 and all addresses and strides are
-//           multiples of 16 bytes.
+// Launch    elementwise over (rows, pairs) (device/elementwise.cuh); aligned: half % 8 == 0 and all addresses and
+//           strides are multiples of 16 bytes.
 // Numerics  f32, rounded once to the stored type.
 // Source    arXiv:2104.09864, halves convention
 #include "device/elementwise.cuh"
@@ -19,9 +19,9 @@ __device__ __forceinline__ Rotated rotate(float first, float second, float cosin
 }
 
 template <typename T>
-__device__ __forceinline__ void rotary(T* x, const int* positions, const float* cosines, const float* sines, size_t xStride,
-                                       size_t cosinesStride, size_t sinesStride, size_t rows, size_t pairs, int half, int limit,
-                                       float sign, int aligned)
+__device__ __forceinline__ void rotary(T* x, const int* positions, const float* cosines, const float* sines,
+                                       size_t xStride, size_t cosinesStride, size_t sinesStride, size_t rows,
+                                       size_t pairs, int half, int limit, float sign, int aligned)
 {
     const float nan = __int_as_float(0x7fc00000);
     auto valid = [=](int position) { return static_cast<unsigned>(position) < static_cast<unsigned>(limit); };
@@ -45,7 +45,8 @@ __device__ __forceinline__ void rotary(T* x, const int* positions, const float* 
 #pragma unroll
             for (int i = 0; i < PackElements; i++)
             {
-                Rotated r = rotate(convert<float>(a.values[i]), convert<float>(b.values[i]), cosine.values[i], sign * sine.values[i]);
+                float x1 = convert<float>(a.values[i]), x2 = convert<float>(b.values[i]);
+                Rotated r = rotate(x1, x2, cosine.values[i], sign * sine.values[i]);
                 a.values[i] = convert<T>(r.first);
                 b.values[i] = convert<T>(r.second);
             }
@@ -66,13 +67,14 @@ __device__ __forceinline__ void rotary(T* x, const int* positions, const float* 
         });
 }
 
-#define ROTARY(NAME, T)                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                                    \
-        T* __restrict__ x, const int* __restrict__ positions, const float* __restrict__ cosines,                              \
-        const float* __restrict__ sines, size_t xStride, size_t cosinesStride, size_t sinesStride, size_t rows, size_t pairs, \
-        int half, int limit, float sign, int aligned)                                                                         \
-    {                                                                                                                         \
-        rotary(x, positions, cosines, sines, xStride, cosinesStride, sinesStride, rows, pairs, half, limit, sign, aligned);   \
+#define ROTARY(NAME, T)                                                                                                \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) NAME(                                             \
+        T* __restrict__ x, const int* __restrict__ positions, const float* __restrict__ cosines,                       \
+        const float* __restrict__ sines, size_t xStride, size_t cosinesStride, size_t sinesStride, size_t rows,        \
+        size_t pairs, int half, int limit, float sign, int aligned)                                                    \
+    {                                                                                                                  \
+        rotary(x, positions, cosines, sines, xStride, cosinesStride, sinesStride, rows, pairs, half, limit, sign,      \
+               aligned);                                                                                               \
     }
 
 ROTARY(rotary_f32, float)

@@ -1,8 +1,9 @@
 // Trellis codes: tail-biting Viterbi encoder, decoders, decode-and-multiply for few rows, tiles of an anti-diagonal.
-// Shapes    tiles (tiles, 256) f32; states (tiles, 128) u16; packed codes (tiles, 16 K) u16 without gaps; row-major, row strides in elements.
+// Shapes    tiles (tiles, 256) f32; states (tiles, 128) u16; packed codes (tiles, 16 K) u16 without gaps; row-major,
+//           row strides in elements.
 // Launch    at each kernel. The 2 KB table travels as a kernel parameter and is copied to shared memory.
-// Numerics  encode: the roundings and ties of Reference/Viterbi.cs, bit for bit; decode: exact (bf16: rounded once); multiply: sums in f32 in an order
-//           that does not depend on the number of rows of x.
+// Numerics  encode: the roundings and ties of Reference/Viterbi.cs, bit for bit; decode: exact (bf16: rounded once);
+//           multiply: sums in f32 in an order that does not depend on the number of rows of x.
 // Source    QTIP, arXiv:2406.11235.
 #include "device/types.cuh"
 #include "device/viterbi.cuh"
@@ -11,9 +12,10 @@ constexpr int DecodeThreads = 256;
 constexpr int DecodeWarps = DecodeThreads / WarpSize;
 constexpr float LargestTarget = 576460752303423488.0f;     // 2^59, as in Reference/Viterbi.cs
 
-// first_bad <- min(first_bad, tile * 256 + weight) over the targets that are NaN or too large. Grid (tiles), block (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_check_f32(const float* __restrict__ targets, size_t target_stride,
-                                                                            unsigned long long* __restrict__ first_bad)
+// first_bad <- min(first_bad, tile * 256 + weight) over the targets that are NaN or too large. Grid (tiles), block
+// (256).
+extern "C" __global__ void __launch_bounds__(TileWeights) trellis_check_f32(
+    const float* __restrict__ targets, size_t target_stride, unsigned long long* __restrict__ first_bad)
 {
     if (!(fabsf(targets[blockIdx.x * target_stride + threadIdx.x]) <= LargestTarget))
         atomicMin(first_bad, static_cast<unsigned long long>(blockIdx.x) * TileWeights + threadIdx.x);
@@ -22,8 +24,9 @@ extern "C" __global__ void __launch_bounds__(TileWeights) trellis_check_f32(cons
 // Encodes tiles blockIdx.x, blockIdx.x + gridDim.x, ... Grid: as many blocks as run at once, block (512).
 // history (blocks, 129, 2^(16 - 2K)); window: steps on each side of the seam in the first pass.
 template <int K>
-__device__ __forceinline__ void trellis_encode(const float* targets, size_t target_stride, uint16_t* states, size_t state_stride, int tiles, int window,
-                                               float* history, const HybridTable& table)
+__device__ __forceinline__ void trellis_encode(const float* targets, size_t target_stride, uint16_t* states,
+                                               size_t state_stride, int tiles, int window, float* history,
+                                               const HybridTable& table)
 {
     using Encoder = ViterbiEncoder<K>;
     __shared__ typename Encoder::Shared shared;
@@ -40,22 +43,23 @@ __device__ __forceinline__ void trellis_encode(const float* targets, size_t targ
     }
 }
 
-#define TRELLIS_ENCODE(K)                                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(EncodeThreads) trellis_encode_k##K##_f32(                                                       \
-        const float* __restrict__ targets, size_t target_stride, uint16_t* __restrict__ states, size_t state_stride, int tiles, int window,     \
-        float* history, const __grid_constant__ HybridTable table)                                                                               \
-    {                                                                                                                                            \
-        trellis_encode<K>(targets, target_stride, states, state_stride, tiles, window, history, table);                                          \
+#define TRELLIS_ENCODE(K)                                                                                              \
+    extern "C" __global__ void __launch_bounds__(EncodeThreads) trellis_encode_k##K##_f32(                             \
+        const float* __restrict__ targets, size_t target_stride, uint16_t* __restrict__ states, size_t state_stride,   \
+        int tiles, int window, float* history, const __grid_constant__ HybridTable table)                              \
+    {                                                                                                                  \
+        trellis_encode<K>(targets, target_stride, states, state_stride, tiles, window, history, table);                \
     }
 
 TRELLIS_ENCODE(2)
 TRELLIS_ENCODE(3)
 TRELLIS_ENCODE(4)
 
-// values[tile, 2t], values[tile, 2t + 1] <- codeword of states[tile, t]. Grid (blocks), block (256): each takes two tiles at a time.
+// values[tile, 2t], values[tile, 2t + 1] <- codeword of states[tile, t]. Grid (blocks), block (256): each takes two
+// tiles at a time.
 extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_tiles_f32(
-    const uint16_t* __restrict__ states, size_t state_stride, float* __restrict__ values, size_t value_stride, int tiles,
-    const __grid_constant__ HybridTable table)
+    const uint16_t* __restrict__ states, size_t state_stride, float* __restrict__ values, size_t value_stride,
+    int tiles, const __grid_constant__ HybridTable table)
 {
     __shared__ uint32_t shared_table[TableEntries];
     load_table(shared_table, table);
@@ -70,19 +74,22 @@ extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_tiles
     }
 }
 
-// dense[r, c] <- weight (first_unit_row * rows of a unit + r, c) for unit_rows rows of units. Grid (blocks), block (256): a warp decodes a unit at a time.
-// aligned: lane records can be loaded as vectors; paired: two adjacent elements of dense can be stored as one.
+// dense[r, c] <- weight (first_unit_row * rows of a unit + r, c) for unit_rows rows of units. Grid (blocks), block
+// (256): a warp decodes a unit at a time. aligned: lane records can be loaded as vectors; paired: two adjacent elements
+// of dense can be stored as one.
 template <int K, bool KernelLayout, typename T>
-__device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const uint16_t* codes, int first_unit_row, int unit_rows, int unit_columns,
-                                               int aligned, int paired, const HybridTable& table)
+__device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const uint16_t* codes, int first_unit_row,
+                                               int unit_rows, int unit_columns, int aligned, int paired,
+                                               const HybridTable& table)
 {
     using Unit = TrellisUnit<K, KernelLayout>;
     __shared__ uint32_t shared_table[TableEntries];
     load_table(shared_table, table);
     __syncthreads();
     int lane = threadIdx.x % WarpSize;
-    size_t units = static_cast<size_t>(unit_rows) * unit_columns, first = static_cast<size_t>(first_unit_row) * unit_columns;
-    for (size_t u = static_cast<size_t>(blockIdx.x) * DecodeWarps + threadIdx.x / WarpSize; u < units; u += static_cast<size_t>(gridDim.x) * DecodeWarps)
+    size_t units = static_cast<size_t>(unit_rows) * unit_columns, step = static_cast<size_t>(gridDim.x) * DecodeWarps;
+    size_t first = static_cast<size_t>(first_unit_row) * unit_columns;
+    for (size_t u = static_cast<size_t>(blockIdx.x) * DecodeWarps + threadIdx.x / WarpSize; u < units; u += step)
     {
         Unit unit;
         unit.load(codes + (first + u) * Unit::Words, lane, aligned != 0);
@@ -92,7 +99,8 @@ __device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const ui
         {
             int row_tile = i / 4 / Unit::Tiles, column_tile = i / 4 % Unit::Tiles, j = i % 4;
             float2 c = codeword(codeword_bits(shared_table, unit.states[row_tile][column_tile][j]));
-            int row = 16 * row_tile + (lane >> 2) + 8 * (j & 1), column = 16 * column_tile + (lane & 3) * 2 + 8 * (j >> 1);
+            int row = 16 * row_tile + (lane >> 2) + 8 * (j & 1);
+            int column = 16 * column_tile + (lane & 3) * 2 + 8 * (j >> 1);
             T* target = corner + row * stride + column;
             Pack<T, 2> pair = {{convert<T>(c.x), convert<T>(c.y)}};
             if (paired != 0)
@@ -108,19 +116,22 @@ __device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const ui
     }
 }
 
-#define TRELLIS_DECODE(K, LAYOUT, KERNEL_LAYOUT, TYPE, T)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_k##K##_##LAYOUT##_##TYPE(                                          \
-        T* __restrict__ dense, size_t stride, const uint16_t* __restrict__ codes, int first_unit_row, int unit_rows, int unit_columns,           \
-        int aligned, int paired, const __grid_constant__ HybridTable table)                                                                      \
-    {                                                                                                                                            \
-        trellis_decode<K, KERNEL_LAYOUT, T>(dense, stride, codes, first_unit_row, unit_rows, unit_columns, aligned, paired, table);               \
+#define TRELLIS_DECODE(K, LAYOUT, KERNEL, TYPE, T)                                                                     \
+    extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_k##K##_##LAYOUT##_##TYPE(               \
+        T* __restrict__ dense, size_t stride, const uint16_t* __restrict__ codes, int first_unit_row, int unit_rows,   \
+        int unit_columns, int aligned, int paired, const __grid_constant__ HybridTable table)                          \
+    {                                                                                                                  \
+        trellis_decode<K, KERNEL, T>(dense, stride, codes, first_unit_row, unit_rows, unit_columns, aligned, paired,   \
+                                     table);                                                                           \
     }
 
-// y[t, r] <- sum over c of x[t, c] weight[r, c], or sums[slice, t, r] of a slice of the columns if there are several. Grid (rows of units, slices),
-// block (256): the block's warps take the units of the slice in turn and their sums are added in order. tokens <= MaxTokens.
+// y[t, r] <- sum over c of x[t, c] weight[r, c], or sums[slice, t, r] of a slice of the columns if there are several.
+// Grid (rows of units, slices), block (256): the block's warps take the units of the slice in turn and their sums are
+// added in order. tokens <= MaxTokens.
 template <int K, bool KernelLayout, typename T, int MaxTokens>
-__device__ __forceinline__ void trellis_matmul(T* y, size_t y_stride, const T* x, size_t x_stride, const uint16_t* codes, float* sums, int tokens,
-                                               int unit_columns, int slice_columns, int aligned, const HybridTable& table)
+__device__ __forceinline__ void trellis_matmul(T* y, size_t y_stride, const T* x, size_t x_stride,
+                                               const uint16_t* codes, float* sums, int tokens, int unit_columns,
+                                               int slice_columns, int aligned, const HybridTable& table)
 {
     using Unit = TrellisUnit<K, KernelLayout>;
     constexpr int LaneRows = 2 * Unit::Tiles;
@@ -190,22 +201,24 @@ __device__ __forceinline__ void trellis_matmul(T* y, size_t y_stride, const T* x
     }
 }
 
-#define TRELLIS_MATMUL(K, LAYOUT, KERNEL_LAYOUT, TYPE, T, TOKENS)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_matmul_k##K##_##LAYOUT##_rows##TOKENS##_##TYPE(                           \
-        T* __restrict__ y, size_t y_stride, const T* __restrict__ x, size_t x_stride, const uint16_t* __restrict__ codes,                        \
-        float* __restrict__ sums, int tokens, int unit_columns, int slice_columns, int aligned, const __grid_constant__ HybridTable table)       \
-    {                                                                                                                                            \
-        trellis_matmul<K, KERNEL_LAYOUT, T, TOKENS>(y, y_stride, x, x_stride, codes, sums, tokens, unit_columns, slice_columns, aligned, table);  \
+#define TRELLIS_MATMUL(K, LAYOUT, KERNEL, TYPE, T, MAX)                                                                \
+    extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_matmul_k##K##_##LAYOUT##_rows##MAX##_##TYPE(   \
+        T* __restrict__ y, size_t y_stride, const T* __restrict__ x, size_t x_stride,                                  \
+        const uint16_t* __restrict__ codes, float* __restrict__ sums, int tokens, int unit_columns, int slice_columns, \
+        int aligned, const __grid_constant__ HybridTable table)                                                        \
+    {                                                                                                                  \
+        trellis_matmul<K, KERNEL, T, MAX>(y, y_stride, x, x_stride, codes, sums, tokens, unit_columns, slice_columns,  \
+                                          aligned, table);                                                             \
     }
 
-#define TRELLIS_LAYOUT(K, LAYOUT, KERNEL_LAYOUT)                                                                                                  \
-    TRELLIS_DECODE(K, LAYOUT, KERNEL_LAYOUT, f32, float)                                                                                          \
-    TRELLIS_DECODE(K, LAYOUT, KERNEL_LAYOUT, bf16, bf16)                                                                                          \
-    TRELLIS_DECODE(K, LAYOUT, KERNEL_LAYOUT, f16, half)                                                                                           \
-    TRELLIS_MATMUL(K, LAYOUT, KERNEL_LAYOUT, f32, float, 1)                                                                                       \
-    TRELLIS_MATMUL(K, LAYOUT, KERNEL_LAYOUT, f32, float, 8)                                                                                       \
-    TRELLIS_MATMUL(K, LAYOUT, KERNEL_LAYOUT, bf16, bf16, 1)                                                                                       \
-    TRELLIS_MATMUL(K, LAYOUT, KERNEL_LAYOUT, bf16, bf16, 8)
+#define TRELLIS_LAYOUT(K, LAYOUT, KERNEL)                                                                              \
+    TRELLIS_DECODE(K, LAYOUT, KERNEL, f32, float)                                                                      \
+    TRELLIS_DECODE(K, LAYOUT, KERNEL, bf16, bf16)                                                                      \
+    TRELLIS_DECODE(K, LAYOUT, KERNEL, f16, half)                                                                       \
+    TRELLIS_MATMUL(K, LAYOUT, KERNEL, f32, float, 1)                                                                   \
+    TRELLIS_MATMUL(K, LAYOUT, KERNEL, f32, float, 8)                                                                   \
+    TRELLIS_MATMUL(K, LAYOUT, KERNEL, bf16, bf16, 1)                                                                   \
+    TRELLIS_MATMUL(K, LAYOUT, KERNEL, bf16, bf16, 8)
 
 TRELLIS_LAYOUT(2, kernel, true)
 TRELLIS_LAYOUT(3, kernel, true)
@@ -227,19 +240,20 @@ __device__ __forceinline__ void trellis_add_slices(T* y, size_t y_stride, const 
     y[blockIdx.y * y_stride + row] = convert<T>(total);
 }
 
-extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_add_slices_f32(float* __restrict__ y, size_t y_stride, const float* __restrict__ sums,
-                                                                                   int rows, int slices)
+extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_add_slices_f32(
+    float* __restrict__ y, size_t y_stride, const float* __restrict__ sums, int rows, int slices)
 {
     trellis_add_slices(y, y_stride, sums, rows, slices);
 }
 
-extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_add_slices_bf16(bf16* __restrict__ y, size_t y_stride, const float* __restrict__ sums,
-                                                                                    int rows, int slices)
+extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_add_slices_bf16(
+    bf16* __restrict__ y, size_t y_stride, const float* __restrict__ sums, int rows, int slices)
 {
     trellis_add_slices(y, y_stride, sums, rows, slices);
 }
 
-// The weight of tile blockIdx.x of an anti-diagonal (tile row first_row + tile, tile column first_column - tile) that is threadIdx.x on its path.
+// The weight that is threadIdx.x on the path of tile blockIdx.x of an anti-diagonal: that tile lies in tile row
+// first_row + blockIdx.x, tile column first_column - blockIdx.x.
 __device__ __forceinline__ size_t diagonal_offset(size_t stride, int first_row, int first_column, int fragment_order)
 {
     int tile = blockIdx.x;
@@ -248,9 +262,9 @@ __device__ __forceinline__ size_t diagonal_offset(size_t stride, int first_row, 
 }
 
 // tiles[t, i] <- (accumulate ? tiles[t, i] : 0) + weight i of tile t of the anti-diagonal. Grid (tiles), block (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_gather_f32(float* __restrict__ tiles, size_t tile_stride, const float* __restrict__ matrix,
-                                                                             size_t stride, int first_row, int first_column, int fragment_order,
-                                                                             int accumulate)
+extern "C" __global__ void __launch_bounds__(TileWeights) trellis_gather_f32(
+    float* __restrict__ tiles, size_t tile_stride, const float* __restrict__ matrix, size_t stride, int first_row,
+    int first_column, int fragment_order, int accumulate)
 {
     float* tile = tiles + blockIdx.x * tile_stride + threadIdx.x;
     float value = matrix[diagonal_offset(stride, first_row, first_column, fragment_order)];
@@ -258,9 +272,9 @@ extern "C" __global__ void __launch_bounds__(TileWeights) trellis_gather_f32(flo
 }
 
 // The inverse: the weight <- (accumulate ? the weight : 0) + tiles[t, i]. Grid (tiles), block (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_scatter_f32(float* __restrict__ matrix, size_t stride, const float* __restrict__ tiles,
-                                                                              size_t tile_stride, int first_row, int first_column, int fragment_order,
-                                                                              int accumulate)
+extern "C" __global__ void __launch_bounds__(TileWeights) trellis_scatter_f32(
+    float* __restrict__ matrix, size_t stride, const float* __restrict__ tiles, size_t tile_stride, int first_row,
+    int first_column, int fragment_order, int accumulate)
 {
     float* weight = matrix + diagonal_offset(stride, first_row, first_column, fragment_order);
     float value = tiles[blockIdx.x * tile_stride + threadIdx.x];

@@ -1,6 +1,6 @@
-// Attention backward on tensor cores. The probabilities are recomputed from logSumExp (arXiv:2205.14135, algorithm 4); keys
-// and queries have a kernel each, so that every gradient is summed by one block in a fixed order. Rows past the end of a
-// tile are zeros with terms of 0: their p is 1 or less, their products with do and k are 0.
+// Attention backward on tensor cores. The probabilities are recomputed from logSumExp (arXiv:2205.14135, algorithm 4);
+// keys and queries have a kernel each, so that every gradient is summed by one block in a fixed order. Rows past the
+// end of a tile are zeros with terms of 0: their p is 1 or less, their products with do and k are 0.
 #pragma once
 #include "attention_tiles.cuh"
 
@@ -8,16 +8,15 @@ constexpr int KeyKernelKeys = 128;
 constexpr int KeyKernelQueries = 32;
 constexpr int KeyKernelThreads = 256;
 
-// One block: dk and dv of 128 keys, over the query heads of the group and blocks of 32 queries, which arrive while the block
-// before is used. A warp owns 16 keys and computes transposed scores, so that p and ds are left operands as they stand.
+// One block: dk and dv of 128 keys, over the query heads of the group and blocks of 32 queries, which arrive while the
+// block before is used. A warp owns 16 keys and computes transposed scores, so that p and ds are left operands as is.
 template <int Dimension>
-__device__ __forceinline__ void attention_backward_key(bf16* __restrict__ dk, bf16* __restrict__ dv,
-                                                       const bf16* __restrict__ dOutput, const bf16* __restrict__ q,
-                                                       const bf16* __restrict__ k, const bf16* __restrict__ v,
-                                                       const float2* __restrict__ terms,
-                                                       const AttentionWork* __restrict__ works, size_t dkStride,
-                                                       size_t dvStride, size_t dOutputStride, size_t qStride, size_t kStride,
-                                                       size_t vStride, size_t termsStride, int heads, int keyHeads)
+__device__ __forceinline__ void
+attention_backward_key(bf16* __restrict__ dk, bf16* __restrict__ dv, const bf16* __restrict__ dOutput,
+                       const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v,
+                       const float2* __restrict__ terms, const AttentionWork* __restrict__ works, size_t dkStride,
+                       size_t dvStride, size_t dOutputStride, size_t qStride, size_t kStride, size_t vStride,
+                       size_t termsStride, int heads, int keyHeads)
 {
     constexpr int NTiles = KeyKernelQueries / 8, Steps = Dimension / 16, RowBytes = Dimension * 2;
     constexpr int QueryBytes = KeyKernelQueries * RowBytes, TermBytes = KeyKernelQueries * 8;
@@ -32,13 +31,15 @@ __device__ __forceinline__ void attention_backward_key(bf16* __restrict__ dk, bf
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, warpRow = threadIdx.x / 32 * 16;
     const size_t column = static_cast<size_t>(keyHead) * Dimension;
 
-    const auto load_queries = [&](int stage, int head, int first) {
-        const size_t row = static_cast<size_t>(work.queryRow) + first, headColumn = static_cast<size_t>(head) * Dimension;
+    const auto load_queries = [&](int stage, int head, int first)
+    {
+        const size_t row = static_cast<size_t>(work.queryRow) + first,
+                     headColumn = static_cast<size_t>(head) * Dimension;
         const int rows = work.queries - first;
-        load_tile<Dimension, KeyKernelQueries, KeyKernelThreads>(queryTile + stage * QueryBytes, q + row * qStride + headColumn,
-                                                                 qStride, rows);
-        load_tile<Dimension, KeyKernelQueries, KeyKernelThreads>(gradientTile + stage * QueryBytes,
-                                                                 dOutput + row * dOutputStride + headColumn, dOutputStride, rows);
+        load_tile<Dimension, KeyKernelQueries, KeyKernelThreads>(queryTile + stage * QueryBytes,
+                                                                 q + row * qStride + headColumn, qStride, rows);
+        load_tile<Dimension, KeyKernelQueries, KeyKernelThreads>(
+            gradientTile + stage * QueryBytes, dOutput + row * dOutputStride + headColumn, dOutputStride, rows);
         if (threadIdx.x < KeyKernelQueries)
         {
             const int i = threadIdx.x;
@@ -46,8 +47,10 @@ __device__ __forceinline__ void attention_backward_key(bf16* __restrict__ dk, bf
         }
     };
 
-    load_tile<Dimension, KeyKernelKeys, KeyKernelThreads>(keyTile, k + work.keyRow * kStride + column, kStride, work.keys);
-    load_tile<Dimension, KeyKernelKeys, KeyKernelThreads>(valueTile, v + work.keyRow * vStride + column, vStride, work.keys);
+    load_tile<Dimension, KeyKernelKeys, KeyKernelThreads>(keyTile, k + work.keyRow * kStride + column, kStride,
+                                                          work.keys);
+    load_tile<Dimension, KeyKernelKeys, KeyKernelThreads>(valueTile, v + work.keyRow * vStride + column, vStride,
+                                                          work.keys);
     int head = keyHead * groupHeads, first = 0, stage = 0;
     load_queries(stage, head, first);
     copy_commit();
@@ -130,7 +133,8 @@ __device__ __forceinline__ void attention_backward_key(bf16* __restrict__ dk, bf
 #pragma unroll
             for (int n = 0; n < Dimension / 8; n += 2)
             {
-                load_matrices_transposed(b, gradientRows + transposedRow + s * 16 * RowBytes + (leftSwizzle ^ (n * 16)));
+                load_matrices_transposed(b,
+                                         gradientRows + transposedRow + s * 16 * RowBytes + (leftSwizzle ^ (n * 16)));
                 mma_bf16(valueSums[n], a, b[0], b[1]);
                 mma_bf16(valueSums[n + 1], a, b[2], b[3]);
             }
@@ -146,23 +150,24 @@ __device__ __forceinline__ void attention_backward_key(bf16* __restrict__ dk, bf
     }
 
     constexpr float Scale = ScoreScale<Dimension>;
-    store_rows<Dimension>(keyTile, warpRow, keySums, Scale, Scale, dk + work.keyRow * dkStride + column, dkStride, work.keys);
-    store_rows<Dimension>(valueTile, warpRow, valueSums, 1.0f, 1.0f, dv + work.keyRow * dvStride + column, dvStride, work.keys);
+    store_rows<Dimension>(keyTile, warpRow, keySums, Scale, Scale, dk + work.keyRow * dkStride + column, dkStride,
+                          work.keys);
+    store_rows<Dimension>(valueTile, warpRow, valueSums, 1.0f, 1.0f, dv + work.keyRow * dvStride + column, dvStride,
+                          work.keys);
 }
 
 constexpr int QueryKernelQueries = 128;
 constexpr int QueryKernelKeys = 64;
 constexpr int QueryKernelThreads = 256;
 
-// One block: dq of 128 queries of one head, over blocks of 64 keys, which arrive while the block before is used. A warp owns
-// 16 queries, whose q and do stay in registers; it takes a key block in two halves.
+// One block: dq of 128 queries of one head, over blocks of 64 keys, which arrive while the block before is used. A warp
+// owns 16 queries, whose q and do stay in registers; it takes a key block in two halves.
 template <int Dimension>
-__device__ __forceinline__ void attention_backward_query(bf16* __restrict__ dq, const bf16* __restrict__ dOutput,
-                                                         const bf16* __restrict__ q, const bf16* __restrict__ k,
-                                                         const bf16* __restrict__ v, const float2* __restrict__ terms,
-                                                         const AttentionWork* __restrict__ works, size_t dqStride,
-                                                         size_t dOutputStride, size_t qStride, size_t kStride, size_t vStride,
-                                                         size_t termsStride, int heads, int keyHeads)
+__device__ __forceinline__ void
+attention_backward_query(bf16* __restrict__ dq, const bf16* __restrict__ dOutput, const bf16* __restrict__ q,
+                         const bf16* __restrict__ k, const bf16* __restrict__ v, const float2* __restrict__ terms,
+                         const AttentionWork* __restrict__ works, size_t dqStride, size_t dOutputStride, size_t qStride,
+                         size_t kStride, size_t vStride, size_t termsStride, int heads, int keyHeads)
 {
     constexpr int Half = QueryKernelKeys / 2, NTiles = Half / 8, Steps = Dimension / 16, RowBytes = Dimension * 2;
     constexpr int KeyBytes = QueryKernelKeys * RowBytes;
@@ -180,8 +185,8 @@ __device__ __forceinline__ void attention_backward_query(bf16* __restrict__ dq, 
 
     load_tile<Dimension, QueryKernelQueries, QueryKernelThreads>(keyTile, q + work.queryRow * qStride + column, qStride,
                                                                  work.queries);
-    load_tile<Dimension, QueryKernelQueries, QueryKernelThreads>(valueTile, dOutput + work.queryRow * dOutputStride + column,
-                                                                 dOutputStride, work.queries);
+    load_tile<Dimension, QueryKernelQueries, QueryKernelThreads>(
+        valueTile, dOutput + work.queryRow * dOutputStride + column, dOutputStride, work.queries);
     copy_commit();
     float logSumExp2[2] = {}, delta[2] = {};
 #pragma unroll
@@ -211,11 +216,12 @@ __device__ __forceinline__ void attention_backward_query(bf16* __restrict__ dq, 
     }
     __syncthreads();
 
-    const auto load_keys = [&](int stage, int first) {
-        load_tile<Dimension, QueryKernelKeys, QueryKernelThreads>(keyTile + stage * KeyBytes, keys + first * kStride, kStride,
-                                                                  work.keys - first);
-        load_tile<Dimension, QueryKernelKeys, QueryKernelThreads>(valueTile + stage * KeyBytes, values + first * vStride, vStride,
-                                                                  work.keys - first);
+    const auto load_keys = [&](int stage, int first)
+    {
+        load_tile<Dimension, QueryKernelKeys, QueryKernelThreads>(keyTile + stage * KeyBytes, keys + first * kStride,
+                                                                  kStride, work.keys - first);
+        load_tile<Dimension, QueryKernelKeys, QueryKernelThreads>(valueTile + stage * KeyBytes,
+                                                                  values + first * vStride, vStride, work.keys - first);
         copy_commit();
     };
     load_keys(0, 0);
@@ -235,7 +241,8 @@ __device__ __forceinline__ void attention_backward_query(bf16* __restrict__ dq, 
             // Whether any query of this warp sees a key of the half.
             if (firstKey > work.diagonal + warpRow + 15 || warpRow >= work.queries)
                 break;
-            const uint32_t keyRows = keyTile + stage * KeyBytes + half * Half * RowBytes, valueRows = keyRows + 2 * KeyBytes;
+            const uint32_t keyRows = keyTile + stage * KeyBytes + half * Half * RowBytes,
+                           valueRows = keyRows + 2 * KeyBytes;
 
             float p[NTiles][4] = {}, ds[NTiles][4] = {};
 #pragma unroll
@@ -283,5 +290,6 @@ __device__ __forceinline__ void attention_backward_query(bf16* __restrict__ dq, 
     // The last blocks may still be read by other warps.
     __syncthreads();
     constexpr float Scale = ScoreScale<Dimension>;
-    store_rows<Dimension>(keyTile, warpRow, sums, Scale, Scale, dq + work.queryRow * dqStride + column, dqStride, work.queries);
+    store_rows<Dimension>(keyTile, warpRow, sums, Scale, Scale, dq + work.queryRow * dqStride + column, dqStride,
+                          work.queries);
 }

@@ -1,6 +1,6 @@
 // Attention forward on tensor cores: one block for 128 queries of one head, keys in blocks of 64, running softmax
-// (arXiv:2205.14135). A warp owns 32 queries, so that each fragment of keys and values is used twice; the values are copied
-// while the scores are computed, the next keys while the softmax is.
+// (arXiv:2205.14135). A warp owns 32 queries, so that each fragment of keys and values is used twice; the values are
+// copied while the scores are computed, the next keys while the softmax is.
 #pragma once
 #include "attention_tiles.cuh"
 
@@ -12,8 +12,8 @@ template <int Dimension>
 __device__ __forceinline__ void attention_forward(bf16* __restrict__ output, float* __restrict__ logSumExp,
                                                   const bf16* __restrict__ q, const bf16* __restrict__ k,
                                                   const bf16* __restrict__ v, const AttentionWork* __restrict__ works,
-                                                  size_t outputStride, size_t logSumExpStride, size_t qStride, size_t kStride,
-                                                  size_t vStride, int heads, int keyHeads)
+                                                  size_t outputStride, size_t logSumExpStride, size_t qStride,
+                                                  size_t kStride, size_t vStride, int heads, int keyHeads)
 {
     constexpr int MTiles = 2, NTiles = ForwardKeys / 8, Steps = Dimension / 16, RowBytes = Dimension * 2;
     constexpr float Scale2 = ScoreScale<Dimension> * Log2E;
@@ -28,14 +28,16 @@ __device__ __forceinline__ void attention_forward(bf16* __restrict__ output, flo
     const bf16* keys = k + work.keyRow * kStride + keyColumn;
     const bf16* values = v + work.keyRow * vStride + keyColumn;
 
-    load_tile<Dimension, ForwardQueries, ForwardThreads>(queryTile, q + work.queryRow * qStride + column, qStride, work.queries);
+    load_tile<Dimension, ForwardQueries, ForwardThreads>(queryTile, q + work.queryRow * qStride + column, qStride,
+                                                         work.queries);
     load_tile<Dimension, ForwardKeys, ForwardThreads>(keyTile, keys, kStride, work.keys);
     copy_commit();
 
     // Addresses of ldmatrix: the row is fixed, the 16-column step s is added as an exclusive or of s * 32.
     const int swizzle = (lane & 7) << 4;
     const uint32_t queryRows = queryTile + (warpRow + lane % 16) * RowBytes, querySwizzle = swizzle ^ (lane / 16 << 4);
-    const uint32_t keyRows = keyTile + (lane % 8 + lane / 16 * 8) * RowBytes, keySwizzle = swizzle ^ (lane / 8 % 2 << 4);
+    const uint32_t keyRows = keyTile + (lane % 8 + lane / 16 * 8) * RowBytes,
+                   keySwizzle = swizzle ^ (lane / 8 % 2 << 4);
     const uint32_t valueRows = valueTile + lane % 16 * RowBytes, valueSwizzle = querySwizzle;
 
     float sums[MTiles][Dimension / 8][4] = {}, maximum[MTiles][2], normaliser[MTiles][2] = {};
@@ -91,7 +93,8 @@ __device__ __forceinline__ void attention_forward(bf16* __restrict__ output, flo
         if (firstKey + ForwardKeys < work.keys)
         {
             keys += ForwardKeys * kStride;
-            load_tile<Dimension, ForwardKeys, ForwardThreads>(keyTile, keys, kStride, work.keys - firstKey - ForwardKeys);
+            load_tile<Dimension, ForwardKeys, ForwardThreads>(keyTile, keys, kStride,
+                                                              work.keys - firstKey - ForwardKeys);
             copy_commit();
         }
         if (!active)

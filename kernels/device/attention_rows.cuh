@@ -1,7 +1,7 @@
-// Attention one query (or key) at a time on CUDA cores: any type, any alignment, head dimensions up to Width * 16 * Items.
-// A block of 256 threads is 16 teams of 16 lanes. Team g takes every 16th key (or query), so decoding one token reads
-// its keys with the whole block; lane i of a team holds the elements Width (16 j + i) + e of a head. Sums of the teams
-// are joined at the end in a fixed order.
+// Attention one query (or key) at a time on CUDA cores: any type, any alignment, heads of up to 16 * Width * Items
+// elements. A block of 256 threads is 16 teams of 16 lanes. Team g takes every 16th key (or query), so the whole block
+// reads the keys of one decoded token; lane i of a team holds the elements Width (16 j + i) + e of a head. Sums of the
+// teams are joined at the end in a fixed order.
 #pragma once
 #include "attention_work.cuh"
 #include "reduce.cuh"
@@ -37,7 +37,8 @@ template <int Count> __device__ __forceinline__ void clear(float (&x)[Count])
         x[i] = 0.0f;
 }
 
-template <int Count> __device__ __forceinline__ void add_scaled(float (&y)[Count], float factor, const float (&x)[Count])
+template <int Count>
+__device__ __forceinline__ void add_scaled(float (&y)[Count], float factor, const float (&x)[Count])
 {
 #pragma unroll
     for (int i = 0; i < Count; i++)
@@ -75,7 +76,8 @@ template <int MaximumDimension> struct RowExchange
 };
 
 template <int Width, int Items>
-__device__ __forceinline__ void give_row(RowExchange<TeamLanes * Width * Items>& exchange, const float (&x)[Items * Width])
+__device__ __forceinline__ void give_row(RowExchange<TeamLanes * Width * Items>& exchange,
+                                         const float (&x)[Items * Width])
 {
     const int warp = threadIdx.x / WarpSize, lane = threadIdx.x % WarpSize;
     if (lane < TeamLanes)
@@ -90,8 +92,8 @@ __device__ __forceinline__ void give_row(RowExchange<TeamLanes * Width * Items>&
 
 // y <- factor * (sum over all teams of x). Every thread calls it.
 template <int Width, int Items, typename T>
-__device__ __forceinline__ void store_row_sum(RowExchange<TeamLanes * Width * Items>& exchange, float (&x)[Items * Width],
-                                              float factor, T* __restrict__ y, int dimension)
+__device__ __forceinline__ void store_row_sum(RowExchange<TeamLanes * Width * Items>& exchange,
+                                              float (&x)[Items * Width], float factor, T* __restrict__ y, int dimension)
 {
     add_teams(x);
     __syncthreads();
@@ -109,11 +111,11 @@ __device__ __forceinline__ void store_row_sum(RowExchange<TeamLanes * Width * It
 
 // One block: the queries of one work item, one head. Each team keeps its own running maximum and sum of exponentials.
 template <typename T, int Width, int Items>
-__device__ __forceinline__ void attention_rows(T* __restrict__ output, float* __restrict__ logSumExp, const T* __restrict__ q,
-                                               const T* __restrict__ k, const T* __restrict__ v,
-                                               const AttentionWork* __restrict__ works, size_t outputStride,
-                                               size_t logSumExpStride, size_t qStride, size_t kStride, size_t vStride, int heads,
-                                               int keyHeads, int dimension)
+__device__ __forceinline__ void attention_rows(T* __restrict__ output, float* __restrict__ logSumExp,
+                                               const T* __restrict__ q, const T* __restrict__ k,
+                                               const T* __restrict__ v, const AttentionWork* __restrict__ works,
+                                               size_t outputStride, size_t logSumExpStride, size_t qStride,
+                                               size_t kStride, size_t vStride, int heads, int keyHeads, int dimension)
 {
     // Keys that a team reads at once: more loads in flight, as far as registers allow.
     constexpr int Keys = Items * Width <= 8 ? 4 : 2;
@@ -203,12 +205,12 @@ __device__ __forceinline__ void attention_rows(T* __restrict__ output, float* __
     }
 }
 
-// terms[h, t] <- (logSumExp[t, h], delta[t, h]), delta = sum over the head of dOutput * output. One team for each (t, h).
+// terms[h, t] <- (logSumExp[t, h], delta[t, h]), delta = sum over the head of dOutput * output. A team for each (t, h).
 template <typename T, int Width, int Items>
 __device__ __forceinline__ void attention_terms(float2* __restrict__ terms, const T* __restrict__ dOutput,
                                                 const T* __restrict__ output, const float* __restrict__ logSumExp,
-                                                size_t dOutputStride, size_t outputStride, size_t logSumExpStride, int tokens,
-                                                int heads, int dimension)
+                                                size_t dOutputStride, size_t outputStride, size_t logSumExpStride,
+                                                int tokens, int heads, int dimension)
 {
     const size_t item = static_cast<size_t>(blockIdx.x) * Teams + threadIdx.x / TeamLanes;
     const size_t token = item / heads, head = item % heads;
@@ -224,13 +226,12 @@ __device__ __forceinline__ void attention_terms(float2* __restrict__ terms, cons
 
 // One block: dq of the queries of one work item, one head. dq = scale * sum over keys of p (dp - delta) k.
 template <typename T, int Items>
-__device__ __forceinline__ void attention_rows_backward_query(T* __restrict__ dq, const T* __restrict__ dOutput,
-                                                              const T* __restrict__ q, const T* __restrict__ k,
-                                                              const T* __restrict__ v, const float2* __restrict__ terms,
-                                                              const AttentionWork* __restrict__ works, size_t dqStride,
-                                                              size_t dOutputStride, size_t qStride, size_t kStride,
-                                                              size_t vStride, size_t termsStride, int heads, int keyHeads,
-                                                              int dimension)
+__device__ __forceinline__ void
+attention_rows_backward_query(T* __restrict__ dq, const T* __restrict__ dOutput, const T* __restrict__ q,
+                              const T* __restrict__ k, const T* __restrict__ v, const float2* __restrict__ terms,
+                              const AttentionWork* __restrict__ works, size_t dqStride, size_t dOutputStride,
+                              size_t qStride, size_t kStride, size_t vStride, size_t termsStride, int heads,
+                              int keyHeads, int dimension)
 {
     __shared__ RowExchange<TeamLanes * Items> exchange;
     const AttentionWork work = works[blockIdx.x / heads];
@@ -263,14 +264,12 @@ __device__ __forceinline__ void attention_rows_backward_query(T* __restrict__ dq
 // One block: dk and dv of the keys of one work item, one key head. The teams share out the pairs of a query head of the
 // group and a query that sees the key. dv = sum p do, dk = scale * sum p (dp - delta) q.
 template <typename T, int Items>
-__device__ __forceinline__ void attention_rows_backward_key(T* __restrict__ dk, T* __restrict__ dv,
-                                                            const T* __restrict__ dOutput, const T* __restrict__ q,
-                                                            const T* __restrict__ k, const T* __restrict__ v,
-                                                            const float2* __restrict__ terms,
-                                                            const AttentionWork* __restrict__ works, size_t dkStride,
-                                                            size_t dvStride, size_t dOutputStride, size_t qStride,
-                                                            size_t kStride, size_t vStride, size_t termsStride, int heads,
-                                                            int keyHeads, int dimension)
+__device__ __forceinline__ void
+attention_rows_backward_key(T* __restrict__ dk, T* __restrict__ dv, const T* __restrict__ dOutput,
+                            const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
+                            const float2* __restrict__ terms, const AttentionWork* __restrict__ works, size_t dkStride,
+                            size_t dvStride, size_t dOutputStride, size_t qStride, size_t kStride, size_t vStride,
+                            size_t termsStride, int heads, int keyHeads, int dimension)
 {
     __shared__ RowExchange<TeamLanes * Items> exchange;
     const AttentionWork work = works[blockIdx.x / keyHeads];
@@ -294,8 +293,8 @@ __device__ __forceinline__ void attention_rows_backward_key(T* __restrict__ dk, 
                 const float2 term = terms[head * termsStride + queryRow];
                 float query[Items], gradient[Items];
                 load_slice<1, Items>(query, q + queryRow * qStride + static_cast<size_t>(head) * dimension, dimension);
-                load_slice<1, Items>(gradient, dOutput + queryRow * dOutputStride + static_cast<size_t>(head) * dimension,
-                                     dimension);
+                load_slice<1, Items>(
+                    gradient, dOutput + queryRow * dOutputStride + static_cast<size_t>(head) * dimension, dimension);
                 const float p = expf(team_dot(query, key) * scale - term.x);
                 add_scaled(valueSum, p, gradient);
                 add_scaled(keySum, p * (team_dot(gradient, value) - term.y), query);

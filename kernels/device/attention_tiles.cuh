@@ -1,5 +1,5 @@
-// Tiles of bf16 heads in shared memory, for the tensor-core attention kernels. A row of a tile has Dimension / 8 chunks of
-// 16 bytes; chunk c of row r lies at c ^ (r mod 8), so that the eight rows of an 8x8 matrix fall into different banks.
+// Tiles of bf16 heads in shared memory, for the tensor-core attention kernels. A row of a tile has Dimension / 8 chunks
+// of 16 bytes; chunk c of row r lies at c ^ (r mod 8), so that the rows of an 8x8 matrix lie in different banks.
 #pragma once
 #include "attention_work.cuh"
 #include "mma.cuh"
@@ -32,11 +32,12 @@ __device__ __forceinline__ void load_tile(uint32_t tile, const bf16* __restrict_
     }
 }
 
-// Writes a warp's 16 rows from row on as they lie in its accumulators, times factor (rows g) and lowerFactor (rows g + 8),
-// through rows of a tile that only this warp still uses, to 16-byte pieces of global memory.
+// Writes a warp's 16 rows from row on as they lie in its accumulators, times factor (rows g) and lowerFactor (rows g +
+// 8), through rows of a tile that only this warp still uses, to 16-byte pieces of global memory.
 template <int Dimension>
 __device__ __forceinline__ void store_rows(uint32_t tile, int row, const float (&sums)[Dimension / 8][4], float factor,
-                                           float lowerFactor, bf16* __restrict__ destination, size_t stride, int validRows)
+                                           float lowerFactor, bf16* __restrict__ destination, size_t stride,
+                                           int validRows)
 {
     constexpr int Chunks = Dimension / 8;
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;

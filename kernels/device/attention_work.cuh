@@ -1,4 +1,5 @@
-// A tile of one sequence, as GpuBackend.Attention.cs lists them: query i of the tile sees key j of it if j <= i + diagonal.
+// A tile of one sequence, as GpuBackend.Attention.cs lists them: query i of the tile sees key j of it if j <= i +
+// diagonal.
 #pragma once
 
 struct AttentionWork

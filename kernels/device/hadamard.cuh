@@ -1,14 +1,17 @@
-// The pieces of a Hadamard pass that are done in shared memory: butterflies of the power of two, sums of signs of the base.
+// The pieces of a Hadamard pass that are done in shared memory: butterflies of the power of two, sums of signs of the
+// base.
 #pragma once
 
-// Offset in shared memory of element i: one place is left free after every 32, so that neighbours 16 apart lie in different banks.
+// Offset in shared memory of element i: one place is left free after every 32, so that neighbours 16 apart lie in
+// different banks.
 __device__ __forceinline__ int hadamard_offset(int i)
 {
     return i + (i >> 5);
 }
 
 // log2(Radix) levels: every thread takes Radix elements that lie stride apart, stride a power of two.
-template <typename T, int Radix> __device__ __forceinline__ void hadamard_butterflies(T* shared, int elements, int stride)
+template <typename T, int Radix>
+__device__ __forceinline__ void hadamard_butterflies(T* shared, int elements, int stride)
 {
     int shift = 31 - __clz(stride);
     for (int unit = threadIdx.x; unit < elements / Radix; unit += blockDim.x)

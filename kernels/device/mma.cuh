@@ -1,5 +1,5 @@
-// Tensor-core instructions of compute_80 and newer, one function each: asynchronous copies, ldmatrix, bf16 mma with f32 sums.
-// Fragments of mma.m16n8k16, lane = 4 g + t:
+// Tensor-core instructions of compute_80 and newer, one function each: asynchronous copies, ldmatrix, bf16 mma with f32
+// sums. Fragments of mma.m16n8k16, lane = 4 g + t:
 //   a[0..3]  rows g, g + 8, g, g + 8; columns 2t, 2t + 1 of the left (0, 1) and right (2, 3) half of k
 //   b0, b1   column g; rows 2t, 2t + 1 of the upper and lower half of k
 //   d[0..3]  row g columns 2t, 2t + 1; row g + 8 columns 2t, 2t + 1
@@ -15,16 +15,16 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer)
 // Copies 16 bytes to shared memory past the registers and L1, or writes 16 zero bytes and reads nothing.
 __device__ __forceinline__ void copy_16_async(uint32_t destination, const void* source, bool valid)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(__cvta_generic_to_global(source)),
-                 "r"(valid ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination),
+                 "l"(__cvta_generic_to_global(source)), "r"(valid ? 16 : 0)
                  : "memory");
 }
 
 // Copies 8 bytes to shared memory, or writes 8 zero bytes and reads nothing.
 __device__ __forceinline__ void copy_8_async(uint32_t destination, const void* source, bool valid)
 {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(destination), "l"(__cvta_generic_to_global(source)),
-                 "r"(valid ? 8 : 0)
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(destination),
+                 "l"(__cvta_generic_to_global(source)), "r"(valid ? 8 : 0)
                  : "memory");
 }
 
@@ -85,7 +85,8 @@ __device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], uint3
 // d += a b.
 __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
+        "%2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }

@@ -1,4 +1,5 @@
-// The HYB trellis code: states of 16 bits, two weights a state, 2K fresh bits a step, 128 steps of a 16 x 16 tile that close into a ring of 256 K bits.
+// The HYB trellis code: states of 16 bits, two weights a state, 2K fresh bits a step, 128 steps of a 16 x 16 tile that
+// close into a ring of 256 K bits.
 // Source  QTIP, arXiv:2406.11235; bit placement: Reference/TrellisPacking.cs.
 #pragma once
 
@@ -22,7 +23,7 @@ __device__ __forceinline__ void load_table(uint32_t* shared, const HybridTable& 
         shared[i] = table.entries[i];
 }
 
-// The two float16 of a state: h = s (s + 1), bits 6 ... 14 choose the entry, bit 15 is the first number's change of sign.
+// The two float16 of a state: of h = s (s + 1), bits 6 ... 14 choose the entry, bit 15 changes the first number's sign.
 __device__ __forceinline__ uint32_t codeword_bits(const uint32_t* table, uint32_t state)
 {
     uint32_t hash = state * (state + 1);
@@ -37,13 +38,13 @@ __device__ __forceinline__ float2 codeword(uint32_t bits)
     return __half22float2(raw);
 }
 
-// (x0 - c0)^2 + ((x1 - c1)^2 + before), in the roundings of Reference/Viterbi.cs: difference 0 goes in first.
+// difference1^2 + (difference0^2 + before), with the two roundings of Reference/Viterbi.cs.
 __device__ __forceinline__ float branch_cost(float difference0, float difference1, float before)
 {
     return __fmaf_rn(difference1, difference1, __fmaf_rn(difference0, difference0, before));
 }
 
-// Row and column in a tile of weight i of its path: row-major, or as element i % 8 of lane i / 8 of an mma.m16n8k16 A fragment.
+// Row and column in a tile of weight i of its path: row-major, or element i % 8 of lane i / 8 of an mma.m16n8k16's A.
 __device__ __forceinline__ int2 weight_place(bool fragment_order, int i)
 {
     if (!fragment_order)
@@ -52,8 +53,9 @@ __device__ __forceinline__ int2 weight_place(bool fragment_order, int i)
     return make_int2((lane >> 2) + (i & 2) * 4, (lane & 3) * 2 + (i & 1) + (i & 4) * 2);
 }
 
-// A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, one tile of the plain layout. Each lane gets the states of an
-// mma.m16n8k16 A fragment: states[row tile][column tile][j] stands for the row lane/4 + 8 (j & 1) and the columns lane%4 * 2 + 8 (j >> 1) and the next.
+// A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, one tile of the plain layout.
+// Each lane gets the states of an mma.m16n8k16 A fragment: states[row tile][column tile][j] stands for the row lane/4 +
+// 8 (j & 1) and the columns lane%4 * 2 + 8 (j >> 1) and the next.
 template <int K, bool KernelLayout> struct TrellisUnit
 {
     static constexpr int Tiles = KernelLayout ? 2 : 1;
@@ -71,7 +73,8 @@ template <int K, bool KernelLayout> struct TrellisUnit
     }
 
 private:
-    // Lane records of 4 K bytes: a K-byte little-endian integer, first bit most significant, for the tiles (0,0), (1,0), (0,1), (1,1) as (row, column).
+    // Lane records of 4 K bytes: a K-byte little-endian integer, first bit most significant, for the tiles (0,0),
+    // (1,0), (0,1), (1,1) as (row, column).
     __device__ __forceinline__ void load_records(const uint16_t* words, int lane, bool aligned)
     {
         constexpr int Bits = 8 * K;
@@ -108,14 +111,16 @@ private:
             uint32_t next = __shfl_sync(0xffffffffu, mine, (lane + 1) & 31);
 
             // The lane's Bits bits and the next lane's, from the top of 64 bits on.
-            uint32_t upper = K == 4 ? mine : mine << (32 - Bits) | next >> (2 * Bits - 32), lower = K == 2 ? 0 : next << (64 - 2 * Bits);
+            uint32_t upper = K == 4 ? mine : mine << (32 - Bits) | next >> (2 * Bits - 32);
+            uint32_t lower = K == 2 ? 0 : next << (64 - 2 * Bits);
 #pragma unroll
             for (int j = 0; j < 4; j++)
                 states[tile & 1][tile >> 1][j] = __funnelshift_l(lower, upper, 2 * K * j) >> 16;
         }
     }
 
-    // 16-bit words in the order of the ring, first bit most significant; step t stands for row t / 8, columns t % 8 * 2 and the next.
+    // 16-bit words in the order of the ring, first bit most significant; step t stands for row t / 8, columns t % 8 * 2
+    // and the next.
     __device__ __forceinline__ void load_windows(const uint16_t* words, int lane)
     {
 #pragma unroll

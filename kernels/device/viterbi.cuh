@@ -1,8 +1,10 @@
 // Tail-biting Viterbi encoder of one tile by one thread block; the states of Reference/Viterbi.cs bit for bit.
-// A state is s = g + d G: g its lower 16 - 2K bits (the group that the next step sees), d < 2^2K. Only m_t[g] = min over d of cost_t(s) is kept, in shared
-// memory for the next step and in global memory for the way back, which finds the branch again by recomputing the costs of one group a step.
-// h(s) = s (s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only changes the first weight's sign. So a quarter of
-// the codewords, d < 2^2K / 2 and g < G / 2, serves all states; each thread keeps 4 groups x 8 branches of them in registers.
+// A state is s = g + d G: g its lower 16 - 2K bits (the group that the next step sees), d < 2^2K. Only m_t[g] = min
+// over d of cost_t(s) is kept, in shared memory for the next step and in global memory for the way back, which finds
+// the branch again by recomputing the costs of one group a step.
+// h(s) = s (s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only changes the
+// first weight's sign. So a quarter of the codewords, d < 2^2K / 2 and g < G / 2, serves all states; each thread keeps
+// 4 groups x 8 branches of them in registers.
 #pragma once
 
 #include "reduce.cuh"
@@ -27,8 +29,8 @@ template <int K> struct ViterbiEncoder
     static constexpr int StepBits = 2 * K, Branches = 1 << StepBits, Groups = 65536 / Branches;
     static constexpr int ThreadGroups = 4, ThreadBranches = 8;
     static constexpr int Parts = Branches / 2 / ThreadBranches;               // threads that share their groups
-    static constexpr int Kept = 2 * ThreadGroups > Parts ? 2 * ThreadGroups / Parts : 1;   // minima of a thread once its neighbours' are taken in
-    static_assert(Groups / 2 / ThreadGroups * Parts == EncodeThreads, "a quarter of the codewords is spread over the block");
+    static constexpr int Kept = 2 * ThreadGroups > Parts ? 2 * ThreadGroups / Parts : 1;  // minima a thread writes
+    static_assert(Groups / 2 / ThreadGroups * Parts == EncodeThreads, "one quarter of the codewords for the block");
 
     struct Shared
     {
@@ -39,7 +41,7 @@ template <int K> struct ViterbiEncoder
     };
 
     Shared& shared;
-    float* history;                                                            // (TileSteps + 1, Groups): row 0 before the first step, row t + 1: m_t
+    float* history;                           // (TileSteps + 1, Groups): row 0 before the first step, row t + 1: m_t
     uint32_t codewords[ThreadBranches][ThreadGroups];
     int part, group;
 
@@ -59,7 +61,8 @@ template <int K> struct ViterbiEncoder
     // The weights must be in shared memory.
     __device__ __forceinline__ void encode(int window, uint16_t* states)
     {
-        // First pass: the steps around the seam, free at both ends. Its way back is followed as far as the first step after the seam.
+        // First pass: the steps around the seam, free at both ends. Its way back is followed as far as the first step
+        // after the seam.
         start(-1, window);
         forward(2 * window, TileSteps - window, window);
         unsigned last = lowest_best(2 * window, TileSteps - window);
@@ -95,7 +98,8 @@ private:
 
     __device__ __forceinline__ float* row(int t) const { return history + static_cast<size_t>(t) * Groups; }
 
-    // Costs before the first step: 0 for the only group allowed (any if negative), else infinite. Rows of the history below `first_row` are not kept.
+    // Costs before the first step: 0 for the only group allowed (any if negative), else infinite. Rows of the history
+    // below `first_row` are not kept.
     __device__ __forceinline__ void start(int only, int first_row)
     {
         for (int g = threadIdx.x; g < Groups; g += EncodeThreads)
@@ -113,14 +117,15 @@ private:
     {
         for (int t = 0; t < steps; t++)
         {
-            step(shared.weights[(t + shift) & (TileSteps - 1)], shared.minima[t & 1], shared.minima[(t + 1) & 1], t + 1 >= first_row ? row(t + 1) : nullptr);
+            float2 x = shared.weights[(t + shift) & (TileSteps - 1)];
+            step(x, shared.minima[t & 1], shared.minima[(t + 1) & 1], t + 1 >= first_row ? row(t + 1) : nullptr);
             __syncthreads();
         }
     }
 
     __device__ __forceinline__ void step(float2 x, const float* previous, float* next, float* kept) const
     {
-        float least[2 * ThreadGroups];                                         // of the groups, then of their mirror images Groups - 1 - g
+        float least[2 * ThreadGroups];        // of the groups, then of their mirror images Groups - 1 - g
 #pragma unroll
         for (int i = 0; i < 2 * ThreadGroups; i++)
             least[i] = __int_as_float(0x7f800000);
@@ -136,13 +141,17 @@ private:
             {
                 float2 c = codeword(codewords[j][i]);
                 float minus = __fsub_rn(x.x, c.x), plus = __fadd_rn(x.x, c.x), second = __fsub_rn(x.y, c.y);
-                least[i] = fminf(least[i], fminf(branch_cost(minus, second, direct), branch_cost(plus, second, opposite)));
-                least[ThreadGroups + i] =
-                    fminf(least[ThreadGroups + i], fminf(branch_cost(minus, second, mirror), branch_cost(plus, second, mirror_opposite)));
+                float& own = least[i];
+                own = fminf(own, branch_cost(minus, second, direct));
+                own = fminf(own, branch_cost(plus, second, opposite));
+                float& mirrored = least[ThreadGroups + i];
+                mirrored = fminf(mirrored, branch_cost(minus, second, mirror));
+                mirrored = fminf(mirrored, branch_cost(plus, second, mirror_opposite));
             }
         }
 
-        // Threads of the same groups halve what they keep until each has its own minima; first is the place of the first of them in `least`.
+        // Threads of the same groups halve what they keep until each has its own minima; first is the place of the
+        // first of them in `least`.
         int first = 0, count = 2 * ThreadGroups;
 #pragma unroll
         for (int mask = 1; mask < Parts; mask *= 2)
@@ -167,7 +176,8 @@ private:
 
         if constexpr (Parts == 1)
         {
-            float4 direct = make_float4(least[0], least[1], least[2], least[3]), mirror = make_float4(least[7], least[6], least[5], least[4]);
+            float4 direct = make_float4(least[0], least[1], least[2], least[3]);
+            float4 mirror = make_float4(least[7], least[6], least[5], least[4]);
             int mirrored = Groups - ThreadGroups - group;
             *reinterpret_cast<float4*>(next + group) = direct;
             *reinterpret_cast<float4*>(next + mirrored) = mirror;
@@ -182,7 +192,8 @@ private:
 #pragma unroll
             for (int i = 0; i < Kept; i++)
             {
-                int place = first + i, g = place < ThreadGroups ? group + place : Groups - 1 - group - (place - ThreadGroups);
+                int place = first + i;
+                int g = place < ThreadGroups ? group + place : Groups - 1 - group - (place - ThreadGroups);
                 next[g] = least[i];
                 if (kept != nullptr)
                     kept[g] = least[i];
@@ -227,7 +238,7 @@ private:
         const float* last = shared.minima[steps & 1];
         const float* before = shared.minima[(steps + 1) & 1];
         float2 x = shared.weights[(steps - 1 + shift) & (TileSteps - 1)];
-        unsigned least = 0xffffffffu;                                          // costs are not negative: their bits compare as integers
+        unsigned least = 0xffffffffu;         // costs are not negative: their bits compare as integers
         for (int g = threadIdx.x; g < Groups; g += EncodeThreads)
             least = min(least, __float_as_uint(last[g]));
         float minimum = __uint_as_float(block_min<EncodeThreads>(least));

@@ -63,7 +63,10 @@ internal static class AttentionArguments
         foreach (SequenceSpan sequence in layout.Sequences.OrderBy(sequence => sequence.KeyStart))
         {
             if (sequence.KeyStart < end)
-                throw new ArgumentException($"layout: expected sequences with keys of their own, found {sequence} sharing keys before row {end}", nameof(layout));
+            {
+                throw new ArgumentException(
+                    $"layout: expected sequences with keys of their own, found {sequence} sharing keys before row {end}", nameof(layout));
+            }
             end = sequence.KeyStart + sequence.KeyCount;
         }
     }

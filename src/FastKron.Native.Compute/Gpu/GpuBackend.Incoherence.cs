@@ -41,7 +41,7 @@ public sealed partial class GpuBackend
             Strips = 1,
             Power = factor.PowerOfTwo,
             Base = factor.BaseOrder,
-            Norm = 1 / Math.Sqrt(size),
+            Norm = x.Type == DType.F32 ? 1 / MathF.Sqrt(size) : 1 / Math.Sqrt(size),
         };
         bool rows = axis == HadamardAxis.Rows;
         if (rows && size <= HadamardSharedBytes / element)
@@ -49,7 +49,8 @@ public sealed partial class GpuBackend
             int vectors = Math.Clamp(HadamardRowElements / size, 1, x.Rows);
             pass = pass with
             {
-                Strips = Ceiling(x.Rows, vectors), StripStride = (nuint)vectors * stride, Outer = vectors, OuterStride = stride, Inner = size, Limit = x.Rows, ScaleInner = 1,
+                Strips = Ceiling(x.Rows, vectors), StripStride = (nuint)vectors * stride, Outer = vectors, OuterStride = stride,
+                Inner = size, Limit = x.Rows, ScaleInner = 1,
             };
             Launch("rows", x.Type, factor, inverse, groups: 1, pass);
             return;
@@ -60,8 +61,12 @@ public sealed partial class GpuBackend
         while (factor.BaseOrder * second > members)
             second /= 2;
         int run = factor.PowerOfTwo / second, outer = factor.BaseOrder * second;
-        if (run > (rows ? HadamardSharedBytes / element : members))
-            throw new NotSupportedException($"Hadamard transform of {size} elements on the GPU; supported: {(rows ? "rows" : "columns")} of up to {members} x {members}");
+        int longestRun = rows ? HadamardSharedBytes / element : members;
+        if (run > longestRun)
+        {
+            throw new NotSupportedException(
+                $"Hadamard transform of {size} elements on the GPU; supported with base {factor.BaseOrder}: up to {(long)outer * longestRun}");
+        }
         HadamardPass first = pass with { Scale = inverse ? 0 : pass.Scale, Power = run, Base = 1, Norm = 1 };
         HadamardPass last = pass with { Scale = inverse || run == 1 ? pass.Scale : 0, Power = second, Outer = outer };
         if (rows)
@@ -69,7 +74,8 @@ public sealed partial class GpuBackend
             int vectors = Math.Clamp(HadamardRowElements / run, 1, outer & -outer);
             first = first with
             {
-                GroupStride = stride, Strips = outer / vectors, StripStride = (nuint)(vectors * run), Outer = vectors, OuterStride = (nuint)run, Inner = run, Limit = outer,
+                GroupStride = stride, Strips = outer / vectors, StripStride = (nuint)(vectors * run), Outer = vectors, OuterStride = (nuint)run,
+                Inner = run, Limit = outer,
                 ScaleStrip = vectors * run, ScaleOuter = run, ScaleInner = 1,
             };
             last = last with
@@ -85,7 +91,8 @@ public sealed partial class GpuBackend
             HadamardPass strips = pass with { Strips = Ceiling(x.Columns, width), StripStride = (nuint)width, Limit = x.Columns };
             first = first with
             {
-                GroupStride = (nuint)run * stride, Strips = strips.Strips, StripStride = strips.StripStride, Outer = run, OuterStride = stride, Limit = strips.Limit,
+                GroupStride = (nuint)run * stride, Strips = strips.Strips, StripStride = strips.StripStride, Outer = run, OuterStride = stride,
+                Limit = strips.Limit,
                 ScaleGroup = run, ScaleOuter = 1,
             };
             last = last with
@@ -111,7 +118,9 @@ public sealed partial class GpuBackend
             return;
         }
         var args = new HadamardBasePass { Pass = pass };
-        HadamardSignBits.GetOrAdd((factor.Signs, inverse), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse), factor.BaseOrder).CopyTo(args.Signs);
+        uint[] signs = HadamardSignBits.GetOrAdd(
+            (factor.Signs, inverse), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse), factor.BaseOrder);
+        signs.CopyTo(args.Signs);
         Kernel("hadamard", $"hadamard_{shape}_base_{suffix}").Launch(_stream, grid, HadamardThreads, args, bytes);
     }
 

@@ -7,7 +7,7 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed unsafe partial class GpuBackend
 {
     // kernels/loss.cu: one block a row.
-    private const int RowThreads = 512;
+    private const int LossThreads = 512;
 
     /// <inheritdoc/>
     public void CrossEntropy(Tensor logits, Tensor labels, Tensor losses)
@@ -17,7 +17,7 @@ public sealed unsafe partial class GpuBackend
         if (logits.Rows == 0)
             return;
         var args = new CrossEntropyArgs(losses.Address, logits.Address, labels.Address, (nuint)logits.Stride, logits.Columns, WholePacks(logits));
-        Kernel("loss", Typed("cross_entropy", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+        Kernel("loss", Typed(logits.Type, "cross_entropy_f32", "cross_entropy_bf16")).Launch(_stream, logits.Rows, LossThreads, args);
     }
 
     /// <inheritdoc/>
@@ -28,7 +28,7 @@ public sealed unsafe partial class GpuBackend
         if (logits.Rows == 0)
             return;
         var args = new CrossEntropyBackwardArgs(logits.Address, labels.Address, (nuint)logits.Stride, logits.Columns, scale, WholePacks(logits));
-        Kernel("loss", Typed("cross_entropy_backward", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+        Kernel("loss", Typed(logits.Type, "cross_entropy_backward_f32", "cross_entropy_backward_bf16")).Launch(_stream, logits.Rows, LossThreads, args);
     }
 
     /// <inheritdoc/>
@@ -41,7 +41,7 @@ public sealed unsafe partial class GpuBackend
             return;
         var args = new SampleLabelsArgs(
             labels.Address, logits.Address, (nuint)logits.Stride, logits.Columns, seed, (uint)stream, firstToken, RowsAligned(logits) ? 1 : 0);
-        Kernel("loss", Typed("sample_labels", logits.Type)).Launch(_stream, logits.Rows, RowThreads, args);
+        Kernel("loss", Typed(logits.Type, "sample_labels_f32", "sample_labels_bf16")).Launch(_stream, logits.Rows, LossThreads, args);
 
         int[] rented = ArrayPool<int>.Shared.Rent(labels.Columns);
         try
@@ -66,7 +66,7 @@ public sealed unsafe partial class GpuBackend
         var args = new CompareLogitsArgs(
             statistics.Address, reference.Address, candidate.Address, labels.Address, (nuint)statistics.Stride, (nuint)reference.Stride,
             (nuint)candidate.Stride, reference.Columns, WholePacks(reference, candidate));
-        Kernel("loss", Typed("compare_logits", reference.Type)).Launch(_stream, reference.Rows, RowThreads, args);
+        Kernel("loss", Typed(reference.Type, "compare_logits_f32", "compare_logits_bf16")).Launch(_stream, reference.Rows, LossThreads, args);
     }
 
     /// <summary>1 if the rows of logits can be walked in packs of 16 bytes.</summary>

@@ -12,7 +12,8 @@ public sealed partial class GpuBackend
         Kernel("trellis", "trellis_gather_f32").Launch(
             _stream, diagonal.Count, TrellisCodebook.TileSize,
             new DiagonalArgs(
-                tiles.Address, (nuint)tiles.Stride, matrix.Address, (nuint)matrix.Stride, diagonal.Row, diagonal.Column, FragmentOrder(layout), accumulate ? 1 : 0));
+                tiles.Address, (nuint)tiles.Stride, matrix.Address, (nuint)matrix.Stride, diagonal.Row, diagonal.Column,
+                FragmentOrder(layout), accumulate ? 1 : 0));
     }
 
     /// <inheritdoc/>
@@ -23,7 +24,8 @@ public sealed partial class GpuBackend
         Kernel("trellis", "trellis_scatter_f32").Launch(
             _stream, diagonal.Count, TrellisCodebook.TileSize,
             new DiagonalArgs(
-                matrix.Address, (nuint)matrix.Stride, tiles.Address, (nuint)tiles.Stride, diagonal.Row, diagonal.Column, FragmentOrder(layout), accumulate ? 1 : 0));
+                matrix.Address, (nuint)matrix.Stride, tiles.Address, (nuint)tiles.Stride, diagonal.Row, diagonal.Column,
+                FragmentOrder(layout), accumulate ? 1 : 0));
     }
 
     private static int FragmentOrder(TrellisLayout layout) => layout switch

@@ -21,7 +21,7 @@ public sealed unsafe partial class GpuBackend
             return;
         var args = new EmbeddingArgs(
             y.Address, table.Address, ids.Address, (nuint)y.Stride, (nuint)table.Stride, walk.Rows, walk.Columns, table.Rows, walk.Aligned);
-        Kernel("embedding", Typed("embedding", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+        Kernel("embedding", Typed(y.Type, "embedding_f32", "embedding_bf16")).Launch(_stream, walk.Grid, walk.Block, args);
     }
 
     /// <inheritdoc/>
@@ -34,7 +34,8 @@ public sealed unsafe partial class GpuBackend
             return;
         var args = new RmsNormArgs(
             y.Address, x.Address, weight.Address, (nuint)y.Stride, (nuint)x.Stride, groups.Count, groups.PerRow, weight.Columns, epsilon, groups.Aligned);
-        Kernel("norm", Typed("rms_norm" + groups.Suffix, x.Type)).Launch(_stream, groups.Grid, NormThreads, args);
+        string name = groups.TakesWarp ? Typed(x.Type, "rms_norm_warp_f32", "rms_norm_warp_bf16") : Typed(x.Type, "rms_norm_block_f32", "rms_norm_block_bf16");
+        Kernel("norm", name).Launch(_stream, groups.Grid, NormThreads, args);
     }
 
     /// <inheritdoc/>
@@ -48,7 +49,10 @@ public sealed unsafe partial class GpuBackend
         var args = new RmsNormBackwardArgs(
             dx.Address, dy.Address, x.Address, weight.Address, (nuint)dx.Stride, (nuint)dy.Stride, (nuint)x.Stride, groups.Count, groups.PerRow,
             weight.Columns, epsilon, accumulate ? 1 : 0, groups.Aligned);
-        Kernel("norm", Typed("rms_norm_backward" + groups.Suffix, x.Type)).Launch(_stream, groups.Grid, NormThreads, args);
+        string name = groups.TakesWarp
+            ? Typed(x.Type, "rms_norm_backward_warp_f32", "rms_norm_backward_warp_bf16")
+            : Typed(x.Type, "rms_norm_backward_block_f32", "rms_norm_backward_block_bf16");
+        Kernel("norm", name).Launch(_stream, groups.Grid, NormThreads, args);
     }
 
     /// <inheritdoc/>
@@ -63,7 +67,7 @@ public sealed unsafe partial class GpuBackend
         var args = new RotaryArgs(
             x.Address, positions.Address, cosines.Address, sines.Address, (nuint)x.Stride, (nuint)cosines.Stride, (nuint)sines.Stride,
             walk.Rows, walk.Columns, half, cosines.Rows, inverse ? -1 : 1, walk.Aligned);
-        Kernel("rotary", Typed("rotary", x.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+        Kernel("rotary", Typed(x.Type, "rotary_f32", "rotary_bf16")).Launch(_stream, walk.Grid, walk.Block, args);
     }
 
     /// <inheritdoc/>
@@ -76,7 +80,7 @@ public sealed unsafe partial class GpuBackend
             return;
         var args = new SwiGluArgs(
             y.Address, gate.Address, up.Address, (nuint)y.Stride, (nuint)gate.Stride, (nuint)up.Stride, walk.Rows, walk.Columns, walk.Aligned);
-        Kernel("gate", Typed("swiglu", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+        Kernel("gate", Typed(y.Type, "swiglu_f32", "swiglu_bf16")).Launch(_stream, walk.Grid, walk.Block, args);
     }
 
     /// <inheritdoc/>
@@ -90,7 +94,7 @@ public sealed unsafe partial class GpuBackend
         var args = new SwiGluBackwardArgs(
             dGate.Address, dUp.Address, dy.Address, gate.Address, up.Address, (nuint)dGate.Stride, (nuint)dUp.Stride, (nuint)dy.Stride,
             (nuint)gate.Stride, (nuint)up.Stride, walk.Rows, walk.Columns, walk.Aligned);
-        Kernel("gate", Typed("swiglu_backward", dy.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+        Kernel("gate", Typed(dy.Type, "swiglu_backward_f32", "swiglu_backward_bf16")).Launch(_stream, walk.Grid, walk.Block, args);
     }
 
     /// <inheritdoc/>
@@ -102,21 +106,20 @@ public sealed unsafe partial class GpuBackend
         if (walk.IsEmpty)
             return;
         var args = new AddArgs(y.Address, x.Address, (nuint)y.Stride, (nuint)x.Stride, walk.Rows, walk.Columns, walk.Aligned);
-        Kernel("gate", Typed("add", y.Type)).Launch(_stream, walk.Grid, walk.Block, args);
+        Kernel("gate", Typed(y.Type, "add_f32", "add_bf16")).Launch(_stream, walk.Grid, walk.Block, args);
     }
 
     /// <summary>Name of the variant of a kernel for F32 or BF16 activations.</summary>
-    private static string Typed(string name, DType activations) => name + (activations == DType.F32 ? "_f32" : "_bf16");
+    private static string Typed(DType activations, string f32, string bf16) => activations == DType.F32 ? f32 : bf16;
 
     /// <summary>Launch of a kernel over groups of adjacent columns.</summary>
     private readonly ref struct NormGroups
     {
         public NormGroups(Tensor x, Tensor weight, bool aligned)
         {
-            bool warp = weight.Columns <= WarpGroup;
-            PerRow = x.Columns / weight.Columns;
-            long count = (long)x.Rows * PerRow, perBlock = warp ? NormWarps : 1;
-            (Count, Aligned, Suffix) = ((nuint)count, aligned && weight.Columns % PackElements == 0 ? 1 : 0, warp ? "_warp" : "_block");
+            (PerRow, TakesWarp) = (x.Columns / weight.Columns, weight.Columns <= WarpGroup);
+            long count = (long)x.Rows * PerRow, perBlock = TakesWarp ? NormWarps : 1;
+            (Count, Aligned) = ((nuint)count, aligned && weight.Columns % PackElements == 0 ? 1 : 0);
             Grid = new dim3(checked((uint)((count + perBlock - 1) / perBlock)));
         }
 
@@ -126,7 +129,7 @@ public sealed unsafe partial class GpuBackend
 
         public int Aligned { get; }
 
-        public string Suffix { get; }
+        public bool TakesWarp { get; }
 
         public dim3 Grid { get; }
     }

@@ -16,7 +16,7 @@ public sealed partial class GpuBackend
     /// <summary>Bytes of the strips that are decoded for <see cref="MatMul"/>.</summary>
     private const long StripBytes = 64 << 20;
 
-    /// <summary>Blocks that one multiprocessor is given at least when there are few rows, and units that each warp of a block then still has at least.</summary>
+    /// <summary>With few rows: blocks wanted for each multiprocessor, and units that each warp of a block must still have.</summary>
     private const int MatMulBlocks = 4, MatMulUnits = 2;
 
     /// <inheritdoc/>
@@ -86,7 +86,8 @@ public sealed partial class GpuBackend
         }
     }
 
-    // The columns are cut into slices so that every multiprocessor has work; the cuts depend on the matrix only, so a row's result does not depend on the others.
+    // The columns are cut into slices so that every multiprocessor has work. The cuts depend on the matrix and the device alone, so that a row's
+    // result does not depend on the others.
     private void MultiplyFew(Tensor x, TrellisMatrix weights, Tensor y)
     {
         int unit = TrellisPacking.Granularity(weights.Layout), unitRows = weights.Rows / unit, unitColumns = weights.Columns / unit;
@@ -95,8 +96,8 @@ public sealed partial class GpuBackend
         string type = x.Type == DType.F32 ? "f32" : "bf16";
         using DeviceMemory? sums = slices > 1 ? Scratch((long)slices * x.Rows * weights.Rows * sizeof(float)) : null;
         var args = new FewRowsArgs(
-            y.Address, (nuint)y.Stride, x.Address, (nuint)x.Stride, weights.Codes.Address, sums?.Address ?? 0, x.Rows, unitColumns, sliceColumns, CodesAligned(weights),
-            Table(weights.Codebook, "decoding"));
+            y.Address, (nuint)y.Stride, x.Address, (nuint)x.Stride, weights.Codes.Address, sums?.Address ?? 0, x.Rows, unitColumns, sliceColumns,
+            CodesAligned(weights), Table(weights.Codebook, "decoding"));
         Kernel("trellis", $"trellis_matmul_k{weights.Codebook.Bits}_{LayoutName(weights)}_rows{(x.Rows == 1 ? 1 : FewRows)}_{type}")
             .Launch(_stream, new dim3((uint)unitRows, (uint)slices), DecodeThreads, args);
         if (sums is not null)

@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute.Gpu;
 using FastKron.Native.Compute.Tensors;
 using NUnit.Framework;
 
@@ -8,7 +9,7 @@ namespace FastKron.Native.Tests.Compute;
 public sealed class AttentionTests
 {
     private const int Heads = 6, KeyHeads = 2, Dimension = 16;
-    private const int Width = Heads * Dimension, KeyWidth = KeyHeads * Dimension;
+    private const int Width = Heads * Dimension;
 
     [Test]
     public void Attention_PackedSequences_EqualEachAloneBitForBit([ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
@@ -24,6 +25,38 @@ public sealed class AttentionTests
             foreach (var (whole, part) in packed.Results.Zip(alone.Results))
                 Assert.That(Read(backend, part), Is.EqualTo(Read(backend, whole.SliceRows(row, lengths[s]))), $"sequence {s}, {whole}");
         }
+    }
+
+    [Test, RequiresGpu]
+    public void Attention_BFloat16Packed_EqualsEachAloneAndItselfAgainBitForBit([Values(16, 64, 128)] int dimension)
+    {
+        using var backend = new GpuBackend();
+        // Some of few queries, which take another kernel; some that fill no tile, one that fills more than two.
+        int[] lengths = [5, 300, 1, 64, 130, 9];
+        using Call packed = Call.Random(backend, DType.BF16, dimension, lengths);
+        packed.Run();
+        float[][] first = [.. packed.Results.Select(result => Read(backend, result))];
+        packed.FillResults(7);
+        packed.Run();
+        Assert.That(packed.Results.Select(result => Read(backend, result)), Is.EqualTo(first));
+        for (int s = 0, row = 0; s < lengths.Length; row += lengths[s++])
+        {
+            using Call alone = packed.Sequence(row, lengths[s]);
+            alone.Run();
+            foreach (var (whole, part) in packed.Results.Zip(alone.Results))
+                Assert.That(Read(backend, part), Is.EqualTo(Read(backend, whole.SliceRows(row, lengths[s]))), $"sequence {s}, {whole}");
+        }
+    }
+
+    [Test, RequiresGpu]
+    public void Attention_BFloat16LargeScores_StayFinite([Values(64, 128)] int dimension)
+    {
+        using var backend = new GpuBackend();
+        using Call call = Call.Random(backend, DType.BF16, dimension, 80, 3);
+        call.ScaleQueries(1000);
+        call.Run();
+        foreach (Tensor result in call.Results)
+            Assert.That(Read(backend, result), Is.All.Matches<float>(float.IsFinite));
     }
 
     [Test]
@@ -76,7 +109,7 @@ public sealed class AttentionTests
     {
         using IBackend backend = Backends.Create(backendName);
         using Call call = Call.Random(backend, 80);
-        backend.Scale(1000, call.Q);
+        call.ScaleQueries(1000);
         call.Run();
         foreach (Tensor result in call.Results)
             Assert.That(Read(backend, result), Is.All.Matches<float>(float.IsFinite));
@@ -133,8 +166,10 @@ public sealed class AttentionTests
 
     private static float[] Read(IBackend backend, Tensor tensor)
     {
-        float[] values = new float[tensor.Length];
-        backend.Download<float>(tensor, values);
+        using Tensor wide = backend.Allocate(DType.F32, tensor.Rows, tensor.Columns);
+        backend.Convert(tensor, wide);
+        float[] values = new float[wide.Length];
+        backend.Download<float>(wide, values);
         return values;
     }
 
@@ -142,21 +177,23 @@ public sealed class AttentionTests
     private sealed class Call : IDisposable
     {
         private readonly IBackend _backend;
+        private readonly DType _type;
         private readonly AttentionLayout _layout;
         private readonly List<Tensor> _owned = [];
 
-        private Call(IBackend backend, IReadOnlyList<SequenceSpan> sequences, int queries, int keys)
+        private Call(IBackend backend, DType type, int dimension, IReadOnlyList<SequenceSpan> sequences, int queries, int keys)
         {
-            (_backend, _layout) = (backend, new(Heads, KeyHeads, Dimension, sequences));
-            Q = Own(queries, Width);
-            K = Own(keys, KeyWidth);
-            V = Own(keys, KeyWidth);
-            DOutput = Own(queries, Width);
-            Output = Own(queries, Width);
-            LogSumExp = Own(queries, Heads);
-            Dq = Own(queries, Width);
-            Dk = Own(keys, KeyWidth);
-            Dv = Own(keys, KeyWidth);
+            (_backend, _type, _layout) = (backend, type, new(Heads, KeyHeads, dimension, sequences));
+            int width = Heads * dimension, keyWidth = KeyHeads * dimension;
+            Q = Own(type, queries, width);
+            K = Own(type, keys, keyWidth);
+            V = Own(type, keys, keyWidth);
+            DOutput = Own(type, queries, width);
+            Output = Own(type, queries, width);
+            LogSumExp = Own(DType.F32, queries, Heads);
+            Dq = Own(type, queries, width);
+            Dk = Own(type, keys, keyWidth);
+            Dv = Own(type, keys, keyWidth);
         }
 
         public Tensor Q { get; }
@@ -179,7 +216,9 @@ public sealed class AttentionTests
 
         public Tensor[] Results => [Output, LogSumExp, Dq, Dk, Dv];
 
-        public static Call Random(IBackend backend, params int[] lengths)
+        public static Call Random(IBackend backend, params int[] lengths) => Random(backend, DType.F32, Dimension, lengths);
+
+        public static Call Random(IBackend backend, DType type, int dimension, params int[] lengths)
         {
             var sequences = new List<SequenceSpan>();
             int row = 0;
@@ -188,22 +227,29 @@ public sealed class AttentionTests
                 sequences.Add(new(row, length, row, length));
                 row += length;
             }
-            return Random(backend, lengths, sequences, row);
+            return Random(backend, type, dimension, sequences, row, row);
         }
 
-        public static Call Random(IBackend backend, int[] lengths, IReadOnlyList<SequenceSpan> sequences, int keys)
+        public static Call Random(IBackend backend, int[] lengths, IReadOnlyList<SequenceSpan> sequences, int keys) =>
+            Random(backend, DType.F32, Dimension, sequences, lengths.Sum(), keys);
+
+        private static Call Random(IBackend backend, DType type, int dimension, IReadOnlyList<SequenceSpan> sequences, int queries, int keys)
         {
-            var call = new Call(backend, sequences, lengths.Sum(), keys);
+            var call = new Call(backend, type, dimension, sequences, queries, keys);
             using var operands = new TransformerOperands(backend);
             foreach (Tensor tensor in new[] { call.Q, call.K, call.V, call.DOutput })
-                backend.Upload<float>(Array.ConvertAll(operands.Normal((int)tensor.Length), value => (float)value), tensor);
+            {
+                using Tensor wide = backend.Allocate(DType.F32, tensor.Rows, tensor.Columns);
+                backend.Upload<float>(Array.ConvertAll(operands.Normal((int)tensor.Length), value => (float)value), wide);
+                backend.Convert(wide, tensor);
+            }
             return call;
         }
 
         /// <summary>The same numbers, of one sequence only.</summary>
         public Call Sequence(int row, int length)
         {
-            var call = new Call(_backend, [new(0, length, 0, length)], length, length);
+            var call = new Call(_backend, _type, _layout.HeadDimension, [new(0, length, 0, length)], length, length);
             foreach (var (source, destination) in new[] { (Q, call.Q), (K, call.K), (V, call.V), (DOutput, call.DOutput) })
                 _backend.Convert(source.SliceRows(row, length), destination);
             return call;
@@ -219,6 +265,14 @@ public sealed class AttentionTests
             Backward();
         }
 
+        public void ScaleQueries(double factor)
+        {
+            using Tensor wide = _backend.Allocate(DType.F32, Q.Rows, Q.Columns);
+            _backend.Convert(Q, wide);
+            _backend.Scale(factor, wide);
+            _backend.Convert(wide, Q);
+        }
+
         public void FillResults(double value)
         {
             foreach (Tensor result in Results)
@@ -227,9 +281,9 @@ public sealed class AttentionTests
 
         public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
 
-        private Tensor Own(int rows, int columns)
+        private Tensor Own(DType type, int rows, int columns)
         {
-            Tensor tensor = _backend.Allocate(DType.F32, rows, columns);
+            Tensor tensor = _backend.Allocate(type, rows, columns);
             _owned.Add(tensor);
             return tensor;
         }

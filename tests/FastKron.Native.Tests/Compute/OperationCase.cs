@@ -9,6 +9,9 @@ namespace FastKron.Native.Tests.Compute;
 /// <param name="Prepare">Allocates inputs on a backend.</param>
 internal sealed record OperationCase(string Family, string Name, double Tolerance, Func<IBackend, OperationRun> Prepare)
 {
+    /// <summary>Whether the case is for devices alone: types that the CPU does not take, or alignments that mean nothing to it.</summary>
+    public bool DeviceOnly { get; init; }
+
     public override string ToString() => $"{Family}: {Name}";
 }
 

@@ -11,6 +11,9 @@ internal static partial class OperationCases
     // Sums of 32 to 576 products in float32: 6e-8 · √576, four times that for the largest of many.
     private const double TrellisSumTolerance = 6e-6;
 
+    // Outputs of up to 5 times the root mean square are rounded to 8 bits; above 8 rows the decoded weights are, too: 2⁻⁹/√3 of each of the products.
+    private const double TrellisBFloat16Tolerance = 5.0 / 512 + 5.0 / 512 / 1.7;
+
     private static IEnumerable<OperationCase> Trellis => [.. EncodeCases, .. DecodeTilesCases, .. DecodeMatrixCases, .. TrellisMatMulCases];
 
     // Encoded states are equal on every backend, so any difference fails.
@@ -71,11 +74,18 @@ internal static partial class OperationCases
         from shape in new[] { (1, 32, 32), (1, 192, 576), (3, 64, 288), (8, 32, 64), (9, 160, 96), (33, 288, 64) }
         from bits in new[] { 2, 3, 4 }
         from layout in Enum.GetValues<TrellisLayout>()
-        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout}", TrellisSumTolerance, backend =>
+        from type in new[] { DType.F32, DType.BF16 }
+        let tolerance = type == DType.F32 ? TrellisSumTolerance : TrellisBFloat16Tolerance
+        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout} {type}", tolerance, backend =>
         {
             var (tokens, rows, columns) = shape;
             var (weights, dense) = TrellisOperands.RandomMatrix(backend, bits, layout, rows, columns);
             float[] inputs = TrellisOperands.Normal(tokens * columns), expected = new float[tokens * rows];
+            Tensor single = backend.Allocate(DType.F32, tokens, columns), x = backend.Allocate(type, tokens, columns), y = backend.Allocate(type, tokens, rows);
+            backend.Upload<float>(inputs, single);
+            backend.Convert(single, x);
+            backend.Convert(x, single);
+            backend.Download<float>(single, inputs);
             for (int i = 0; i < expected.Length; i++)
             {
                 double sum = 0;
@@ -83,10 +93,9 @@ internal static partial class OperationCases
                     sum += (double)inputs[i / rows * columns + c] * dense[i % rows * columns + c];
                 expected[i] = (float)sum;
             }
-            Tensor x = backend.Allocate(DType.F32, tokens, columns), y = backend.Allocate(DType.F32, tokens, rows);
-            backend.Upload<float>(inputs, x);
             return new(
                 () => backend.TrellisMatMul(x, weights, y), () => TrellisOperands.LargestError(backend, y, expected),
-                2.0 * tokens * rows * columns, weights.Codes.Bytes + x.Bytes + y.Bytes, () => TrellisOperands.Release(weights.Codes, x, y));
-        });
+                2.0 * tokens * rows * columns, weights.Codes.Bytes + x.Bytes + y.Bytes, () => TrellisOperands.Release(weights.Codes, single, x, y));
+        })
+        { DeviceOnly = type == DType.BF16 };
 }

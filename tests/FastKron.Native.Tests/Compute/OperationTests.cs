@@ -9,6 +9,7 @@ public sealed class OperationTests
     private static IEnumerable<TestCaseData> Cases =>
         from backend in Backends.Names
         from operation in OperationCases.All
+        where backend != "cpu" || !operation.DeviceOnly
         select new TestCaseData(backend, operation).SetArgDisplayNames(backend, operation.ToString());
 
     [TestCaseSource(nameof(Cases))]

@@ -1,3 +1,4 @@
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
@@ -12,13 +13,15 @@ public sealed class SampleLabelsTests
     // Invariant 5 of hessians-and-rounding.md section 8: for labels drawn from the model itself the gradient of the loss with respect to the logits,
     // g = p − onehot(label), has mean 0 and covariance diag(p) − p pᵀ.
     [Test]
-    public void SampleLabels_GradientOfTheLoss_HasMeanZeroAndTheFisherCovariance()
+    public void SampleLabels_GradientOfTheLoss_HasMeanZeroAndTheFisherCovariance(
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
     {
         const int draws = 200_000;
         float[] logits = [0.3f, -1.2f, 2.1f, 0, 1.4f, -3, 0.9f];
         int n = logits.Length;
         double[] p = Array.ConvertAll(logits, z => Math.Exp(z - CrossEntropy.LogSumExp(Array.ConvertAll(logits, value => (double)value))));
-        int[] labels = Draw(Enumerable.Repeat(logits, draws));
+        using IBackend backend = Backends.Create(backendName);
+        int[] labels = Draw(backend, Enumerable.Repeat(logits, draws));
 
         double[] mean = new double[n], covariance = new double[n * n], g = new double[n];
         foreach (int label in labels)
@@ -46,55 +49,62 @@ public sealed class SampleLabelsTests
     }
 
     [Test]
-    public void SampleLabels_LaterRows_ContinueTheTokenCount()
+    public void SampleLabels_LaterRows_ContinueTheTokenCount([ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
     {
         float[][] rows = [.. Enumerable.Range(0, 40).Select(t => Logits(100, (uint)t))];
-        int[] whole = Draw(rows, firstToken: 1000);
-        Assert.That(Draw(rows[25..], firstToken: 1025), Is.EqualTo(whole[25..]));
-        Assert.That(Draw(rows, firstToken: 1001), Is.Not.EqualTo(whole));
+        using IBackend backend = Backends.Create(backendName);
+        int[] whole = Draw(backend, rows, firstToken: 1000);
+        Assert.That(Draw(backend, rows[25..], firstToken: 1025), Is.EqualTo(whole[25..]));
+        Assert.That(Draw(backend, rows, firstToken: 1001), Is.Not.EqualTo(whole));
     }
 
     [Test]
     public void SampleLabels_OneThread_EqualsMany()
     {
         float[][] rows = [.. Enumerable.Range(0, 100).Select(t => Logits(3000, (uint)t))];
-        Assert.That(Draw(rows, threads: 1), Is.EqualTo(Draw(rows, threads: 5)));
+        using IBackend one = new CpuBackend(threads: 1), many = new CpuBackend(threads: 5);
+        Assert.That(Draw(one, rows), Is.EqualTo(Draw(many, rows)));
     }
 
     [Test]
-    public void SampleLabels_InfiniteLogits_FollowTheirMeaning()
+    public void SampleLabels_InfiniteLogits_FollowTheirMeaning([ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
     {
         float[] certain = Logits(200, 1), excluded = Logits(200, 2), two = Logits(200, 3);
         certain[77] = float.PositiveInfinity;
         Array.Fill(excluded, float.NegativeInfinity);
         excluded[131] = -1e30f;
         two[150] = two[40] = float.PositiveInfinity;
-        Assert.That(Draw([certain, excluded, two]), Is.EqualTo([77, 131, 40]));
+        using IBackend backend = Backends.Create(backendName);
+        Assert.That(Draw(backend, [certain, excluded, two]), Is.EqualTo([77, 131, 40]));
     }
 
     [Test]
-    public void SampleLabels_HugeEqualLogits_TieToTheLowest()
+    public void SampleLabels_HugeEqualLogits_TieToTheLowest([ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
     {
         // At 2³⁰ the noise, below 17, is rounded away: all scores are equal but those of the words with the largest noise, and there are none above 32.
         float[] logits = new float[500];
         Array.Fill(logits, 1 << 30);
-        Assert.That(Draw([logits]), Is.EqualTo([0]));
+        using IBackend backend = Backends.Create(backendName);
+        Assert.That(Draw(backend, [logits]), Is.EqualTo([0]));
     }
 
     [Test]
-    public void SampleLabels_NotANumber_ThrowsNamingTheRow([Values(0, 5, 63, 64, 99)] int column)
+    public void SampleLabels_NotANumber_ThrowsNamingTheRow(
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName, [Values(0, 5, 63, 64, 99)] int column)
     {
         float[][] rows = [Logits(100, 1), Logits(100, 2), Logits(100, 3)];
         rows[1][column] = float.NaN;
-        Assert.That(() => Draw(rows), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 1"));
+        using IBackend backend = Backends.Create(backendName);
+        Assert.That(() => Draw(backend, rows), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 1"));
     }
 
     [Test]
-    public void SampleLabels_NothingAboveMinusInfinity_ThrowsNamingTheRow()
+    public void SampleLabels_NothingAboveMinusInfinity_ThrowsNamingTheRow([ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName)
     {
         float[] nothing = new float[70];
         Array.Fill(nothing, float.NegativeInfinity);
-        Assert.That(() => Draw([Logits(70, 1), Logits(70, 1), nothing]), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 2"));
+        using IBackend backend = Backends.Create(backendName);
+        Assert.That(() => Draw(backend, [Logits(70, 1), Logits(70, 1), nothing]), Throws.InstanceOf<ArithmeticException>().With.Message.Contains("row 2"));
     }
 
     [Test]
@@ -111,13 +121,14 @@ public sealed class SampleLabelsTests
         return logits;
     }
 
-    private static int[] Draw(IEnumerable<float[]> rows, uint firstToken = 0, int threads = 0)
+    private static int[] Draw(IBackend backend, IEnumerable<float[]> rows, uint firstToken = 0)
     {
         float[][] all = [.. rows];
-        using var backend = new CpuBackend(threads);
+        int[] drawn = new int[all.Length];
         using Tensor logits = backend.Allocate(DType.F32, all.Length, all[0].Length), labels = backend.Allocate(DType.I32, 1, all.Length);
         backend.Upload<float>([.. all.SelectMany(row => row)], logits);
         backend.SampleLabels(logits, Seed, RandomPurpose.Labels, firstToken, labels);
-        return [.. labels.AsSpan<int>()];
+        backend.Download<int>(labels, drawn);
+        return drawn;
     }
 }
