@@ -49,8 +49,13 @@ public sealed partial class GpuBackend
             int vectors = Math.Clamp(HadamardRowElements / size, 1, x.Rows);
             pass = pass with
             {
-                Strips = Ceiling(x.Rows, vectors), StripStride = (nuint)vectors * stride, Outer = vectors, OuterStride = stride,
-                Inner = size, Limit = x.Rows, ScaleInner = 1,
+                Strips = Ceiling(x.Rows, vectors),
+                StripStride = (nuint)vectors * stride,
+                Outer = vectors,
+                OuterStride = stride,
+                Inner = size,
+                Limit = x.Rows,
+                ScaleInner = 1,
             };
             Launch("rows", x.Type, factor, inverse, groups: 1, pass);
             return;
@@ -74,14 +79,27 @@ public sealed partial class GpuBackend
             int vectors = Math.Clamp(HadamardRowElements / run, 1, outer & -outer);
             first = first with
             {
-                GroupStride = stride, Strips = outer / vectors, StripStride = (nuint)(vectors * run), Outer = vectors, OuterStride = (nuint)run,
-                Inner = run, Limit = outer,
-                ScaleStrip = vectors * run, ScaleOuter = run, ScaleInner = 1,
+                GroupStride = stride,
+                Strips = outer / vectors,
+                StripStride = (nuint)(vectors * run),
+                Outer = vectors,
+                OuterStride = (nuint)run,
+                Inner = run,
+                Limit = outer,
+                ScaleStrip = vectors * run,
+                ScaleOuter = run,
+                ScaleInner = 1,
             };
             last = last with
             {
-                GroupStride = stride, Strips = Ceiling(run, width), StripStride = (nuint)width, OuterStride = (nuint)run, Limit = run,
-                ScaleStrip = width, ScaleOuter = run, ScaleInner = 1,
+                GroupStride = stride,
+                Strips = Ceiling(run, width),
+                StripStride = (nuint)width,
+                OuterStride = (nuint)run,
+                Limit = run,
+                ScaleStrip = width,
+                ScaleOuter = run,
+                ScaleInner = 1,
             };
             Launch("rows", x.Type, factor, inverse, groups: x.Rows, first);
             Launch("strips", x.Type, factor, inverse, groups: x.Rows, last);
@@ -91,14 +109,24 @@ public sealed partial class GpuBackend
             HadamardPass strips = pass with { Strips = Ceiling(x.Columns, width), StripStride = (nuint)width, Limit = x.Columns };
             first = first with
             {
-                GroupStride = (nuint)run * stride, Strips = strips.Strips, StripStride = strips.StripStride, Outer = run, OuterStride = stride,
+                GroupStride = (nuint)run * stride,
+                Strips = strips.Strips,
+                StripStride = strips.StripStride,
+                Outer = run,
+                OuterStride = stride,
                 Limit = strips.Limit,
-                ScaleGroup = run, ScaleOuter = 1,
+                ScaleGroup = run,
+                ScaleOuter = 1,
             };
             last = last with
             {
-                GroupStride = stride, Strips = strips.Strips, StripStride = strips.StripStride, OuterStride = (nuint)run * stride, Limit = strips.Limit,
-                ScaleGroup = 1, ScaleOuter = run,
+                GroupStride = stride,
+                Strips = strips.Strips,
+                StripStride = strips.StripStride,
+                OuterStride = (nuint)run * stride,
+                Limit = strips.Limit,
+                ScaleGroup = 1,
+                ScaleOuter = run,
             };
             if (run > 1)
                 Launch("strips", x.Type, factor, inverse, groups: outer, first);

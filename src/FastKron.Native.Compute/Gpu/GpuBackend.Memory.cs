@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Cuda;
