@@ -11,8 +11,11 @@ internal static partial class OperationCases
         from shape in new[] { (1, 1, 1), (5, 3, 7), (33, 4, 65), (64, 2, 48), (17, 75, 9) }
         from type in new[] { DType.F32, DType.BF16, DType.F64 }
         from side in new[] { KroneckerSide.Rows, KroneckerSide.Columns }
-        from item in new[] { KroneckerApplyCase(shape, type, side), KroneckerGramCase(shape, type, side, true), KroneckerGramCase(shape, type, side, false) }
+        from item in KroneckerCases(shape, type, side)
         select item;
+
+    private static IEnumerable<OperationCase> KroneckerCases((int M, int K, int N) shape, DType type, KroneckerSide side) =>
+        [KroneckerApplyCase(shape, type, side), KroneckerGramCase(shape, type, side, hasRoot: true), KroneckerGramCase(shape, type, side, hasRoot: false)];
 
     private static OperationCase KroneckerApplyCase((int M, int K, int N) shape, DType type, KroneckerSide side) =>
         KroneckerCase($"KroneckerApply {side} {shape} {type}", shape, type, side, 4, (operands, stack, given, result) =>
@@ -23,14 +26,17 @@ internal static partial class OperationCases
             return (b => b.KroneckerApply(stack, shape.K, side, v, result), expected);
         });
 
-    private static OperationCase KroneckerGramCase((int M, int K, int N) shape, DType type, KroneckerSide side, bool hasRoot) =>
-        KroneckerCase($"KroneckerGram {(hasRoot ? "root" : "identity")} {side} {shape} {type}", shape, type, side, hasRoot ? 2 : 1, (operands, stack, given, result) =>
+    private static OperationCase KroneckerGramCase((int M, int K, int N) shape, DType type, KroneckerSide side, bool hasRoot)
+    {
+        string name = $"KroneckerGram {(hasRoot ? "root" : "identity")} {side} {shape} {type}";
+        return KroneckerCase(name, shape, type, side, hasRoot ? 2 : 0, (operands, stack, given, result) =>
         {
             Tensor? root = hasRoot ? operands.LowerTriangle(result.Type, given) : null;
             double[] values = root is null ? Identity(given) : operands.Read(root), expected = new double[result.Length];
             KroneckerOperator.Gram(operands.Read(stack), shape.M, shape.K, shape.N, side, values, expected);
             return (b => b.KroneckerGram(stack, shape.K, side, root, result), expected);
         });
+    }
 
     private static OperationCase KroneckerCase(
         string name, (int M, int K, int N) shape, DType type, KroneckerSide side, double productFlops,
