@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute.Cpu;
@@ -90,6 +91,9 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     /// <summary>Bytes of a packed block of a, and of b: both stay in the third-level cache.</summary>
     private const int BlockBytes = 16 << 20;
 
+    /// <summary>Terms whose summing takes longer than asking for the lines of the result.</summary>
+    private const int PrefetchDepth = 64;
+
     /// <summary>Multiply-adds below which starting other threads costs more than it saves.</summary>
     private const long ParallelWork = 1 << 20;
 
@@ -124,7 +128,6 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     {
         int m = _c.Rows, n = _c.Columns, k = _a.Columns;
         bool parallel = backend.Threads > 1 && (long)m * n * k >= ParallelWork;
-
         int depthStep = EvenStep(k, MatrixProduct.BlockDepth, 1), fitting = BlockBytes / (depthStep * sizeof(T));
         int rowStep = EvenStep(m, fitting, PanelA * PackPanelsA), columnStep = EvenStep(n, fitting, PanelB);
         nint sizeA = (nint)RoundUp(Math.Min(m, rowStep), PanelA * PackPanelsA) * depthStep;
@@ -253,7 +256,24 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
             b = (T*)_b.Address(_start + p, _column + column);
             strideB = _b.Stride;
         }
+        if (end == _depth && end - p >= PrefetchDepth)
+            PrefetchResult(_row + row, rows, _column + column, columns);
         Multiply(rows, columns, Math.Max(0, end - p), a, b, strideB, sums, stride, accumulate);
+    }
+
+    /// <summary>Fetches what <see cref="Store"/> will write while the last terms are summed: c is seldom in a near cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PrefetchResult(int row, int rows, int column, int columns)
+    {
+        if (!Sse.IsSupported)
+            return;
+        nint size = _c.Type.Size(), stride = _c.Stride * size;
+        byte* line = (byte*)_c.Address + row * stride + column * size;
+        for (int i = 0; i < rows; i++, line += stride)
+        {
+            for (nint offset = 0; offset < columns * size; offset += HostMemory.Alignment)
+                Sse.Prefetch1(line + offset);
+        }
     }
 
     private static void Multiply(int rows, int columns, nint depth, T* a, T* b, nint strideB, T* tile, nint stride, bool accumulate)
