@@ -4,32 +4,30 @@ namespace FastKron.Native.Compute.Cpu;
 
 public sealed partial class CpuBackend
 {
-    /// <summary>Elements of the intermediate product that are kept at a time.</summary>
-    private const int KroneckerWorkspace = 1 << 24;
+    /// <summary>Elements of the intermediate product of some gradients: it stays in the third-level cache, one gradient at the least.</summary>
+    private const int KroneckerWorkspace = 1 << 20;
 
     /// <inheritdoc/>
     public void KroneckerApply(Tensor stack, int gradients, KroneckerSide side, Tensor v, Tensor result)
     {
         int n = MatrixArguments.Kronecker(onHost: true, stack, gradients, side, v, result), m = stack.Rows;
-        int step = MatrixArguments.EvenStep(m, KroneckerWorkspace / Math.Max(1, stack.Columns));
-        using Tensor workspace = Allocate(result.Type, step, stack.Columns);
-        for (int row = 0; row < m; row += step)
+
+        // Several gradients side by side make a longer sum for rows; for columns they would have to lie above each other.
+        int step = side == KroneckerSide.Rows ? GradientStep(m, gradients, n) : 1;
+        using Tensor workspace = Allocate(result.Type, 1, checked(m * n * step));
+        for (int first = 0; first < gradients; first += step)
         {
-            int rows = Math.Min(step, m - row);
-            Tensor slice = stack.SliceRows(row, rows), product = workspace.SliceRows(0, rows);
-            Tensor tall = slice.Reshape(rows * gradients, n), tallProduct = product.Reshape(rows * gradients, n);
+            int count = Math.Min(step, gradients - first);
+            Tensor slice = stack.SliceColumns(first * n, count * n), product = workspace.SliceColumns(0, m * n * count).Reshape(m, n * count);
             if (side == KroneckerSide.Rows)
             {
-                // Some rows of every G V against the rows of every G that do not come later.
-                MatMul(tall, false, v, false, tallProduct);
-                if (row > 0)
-                    MatMul(product, false, stack.SliceRows(0, row), true, result.Slice(row, rows, 0, row));
-                MultiplyLower(new(product, false), new(slice, true), result.Slice(row, rows, row, rows), 0);
+                MultiplyEach(slice, count, new(v, false), product, ProductStructure.General);
+                MultiplyLower(new(product, false), new(slice, true), result, first == 0 ? 0 : 1);
             }
             else
             {
-                MatMul(v.SliceRows(row, rows), false, stack, false, product);
-                MultiplyLower(new(tallProduct, true), new(tall, false), result, row == 0 ? 0 : 1);
+                MatMul(v, false, slice, false, product);
+                MultiplyLower(new(product, true), new(slice, false), result, first == 0 ? 0 : 1);
             }
         }
         MirrorLowerTriangle(result);
@@ -41,40 +39,43 @@ public sealed partial class CpuBackend
         int n = MatrixArguments.Kronecker(onHost: true, stack, gradients, side, root, result), m = stack.Rows;
         if (root is null)
         {
-            MultiplyGram(stack, m, n, side, result, 0);
+            MultiplyGram(stack, n, side, result, 0);
             MirrorLowerTriangle(result);
             return;
         }
-        int step = MatrixArguments.EvenStep(gradients, KroneckerWorkspace / Math.Max(1, m * (long)n));
+        int step = GradientStep(m, gradients, n);
         using Tensor workspace = Allocate(result.Type, 1, checked(m * n * step));
         for (int first = 0; first < gradients; first += step)
         {
             int count = Math.Min(step, gradients - first);
             Tensor slice = stack.SliceColumns(first * n, count * n), product = workspace.SliceColumns(0, m * n * count).Reshape(m, n * count);
-            if (side == KroneckerSide.Columns)
-                MatrixProduct.Multiply(this, new(root, false), new(slice, false), product, 1, 0, ProductStructure.LowerLeft);
-            else if (slice.IsContiguous)
-                MultiplyRootTransposed(slice.Reshape(m * count, n), root, product.Reshape(m * count, n));
+            if (side == KroneckerSide.Rows)
+                MultiplyEach(slice, count, new(root, true), product, ProductStructure.UpperRight);
             else
-            {
-                for (int k = 0; k < count; k++)
-                    MultiplyRootTransposed(slice.SliceColumns(k * n, n), root, product.SliceColumns(k * n, n));
-            }
-            MultiplyGram(product, m, n, side, result, first == 0 ? 0 : 1);
+                MatrixProduct.Multiply(this, new(root, false), new(slice, false), product, 1, 0, ProductStructure.LowerLeft);
+            MultiplyGram(product, n, side, result, first == 0 ? 0 : 1);
         }
         MirrorLowerTriangle(result);
     }
 
-    /// <summary>The lower triangle of result ← Σ P_k P_kᵀ or Σ P_kᵀ P_k + beta · result.</summary>
-    private void MultiplyGram(Tensor stack, int m, int n, KroneckerSide side, Tensor result, double beta)
+    /// <summary>product_k ← G_k · b for gradients beside each other.</summary>
+    private void MultiplyEach(Tensor gradients, int count, in MatrixView b, Tensor product, ProductStructure structure)
     {
-        MatrixView view = side == KroneckerSide.Rows ? new(stack, false) : new(stack.Reshape(checked(m * (stack.Columns / n)), n), true);
+        int n = gradients.Columns / count;
+        for (int k = 0; k < count; k++)
+            MatrixProduct.Multiply(this, new(gradients.SliceColumns(k * n, n), false), b, product.SliceColumns(k * n, n), 1, 0, structure);
+    }
+
+    /// <summary>The lower triangle of result ← Σ P_k P_kᵀ or Σ P_kᵀ P_k + beta · result, P_k beside each other.</summary>
+    private void MultiplyGram(Tensor p, int n, KroneckerSide side, Tensor result, double beta)
+    {
+        MatrixView view = side == KroneckerSide.Rows ? new(p, false) : new(p.Reshape(checked(p.Rows * (p.Columns / n)), n), true);
         MultiplyLower(view, view.Transpose(), result, beta);
     }
 
     private void MultiplyLower(in MatrixView a, in MatrixView b, Tensor result, double beta) =>
         MatrixProduct.Multiply(this, a, b, result, 1, beta, ProductStructure.LowerResult);
 
-    private void MultiplyRootTransposed(Tensor g, Tensor root, Tensor product) =>
-        MatrixProduct.Multiply(this, new(g, false), new(root, true), product, 1, 0, ProductStructure.UpperRight);
+    /// <summary>Gradients whose product fits the workspace, in even steps.</summary>
+    private static int GradientStep(int m, int gradients, int n) => MatrixArguments.EvenStep(gradients, KroneckerWorkspace / Math.Max(1, m * (long)n));
 }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Tensors;
@@ -38,9 +39,9 @@ public sealed unsafe partial class CpuBackend
         {
             int count = pieces.Get(index, out void* from, out void* to);
             if (y.Type == DType.F32)
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(from, count), (float)alpha, new Span<float>(to, count), new Span<float>(to, count));
+                Axpy((float)alpha, (float*)from, (float*)to, count);
             else
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<double>(from, count), alpha, new Span<double>(to, count), new Span<double>(to, count));
+                Axpy(alpha, (double*)from, (double*)to, count);
         });
     }
 
@@ -120,6 +121,13 @@ public sealed unsafe partial class CpuBackend
             for (int j = row; j < i; j++)
                 start[j * c.Stride + i] = start[i * c.Stride + j];
         }
+    }
+
+    private static void Axpy<T>(T alpha, T* x, T* y, int count)
+        where T : unmanaged, INumberBase<T>
+    {
+        var sums = new Span<T>(y, count);
+        TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(x, count), alpha, sums, sums);
     }
 
     [SkipLocalsInit]

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute.Cpu;
@@ -9,6 +10,9 @@ namespace FastKron.Native.Compute.Cpu;
 /// <summary>c ← alpha · a · b + beta · c by packed panels and register tiles.</summary>
 internal static class MatrixProduct
 {
+    /// <summary>Terms of the sums in one packed block.</summary>
+    public const int BlockDepth = 2048;
+
     /// <summary>Computes the product with the widest vectors of the processor. Shapes and types were checked.</summary>
     /// <param name="backend">Gives the threads.</param>
     /// <param name="a">(m, k).</param>
@@ -21,13 +25,24 @@ internal static class MatrixProduct
     {
         if (c.Length == 0)
             return;
+        if (c.Type is DType.BF16 or DType.F16 && a.Columns > BlockDepth)
+        {
+            // A narrow result cannot hold the sums of a block of the depth: they are kept in float32 and rounded once.
+            using Tensor sums = backend.Allocate(DType.F32, c.Rows, c.Columns);
+            if (beta != 0)
+                backend.Convert(c, sums);
+            Multiply<float>(backend, a, b, sums, alpha, beta, structure);
+            backend.Convert(sums, c);
+            return;
+        }
         if (c.Type == DType.F64)
             Multiply<double>(backend, a, b, c, alpha, beta, structure);
         else
             Multiply<float>(backend, a, b, c, alpha, beta, structure);
     }
 
-    private static void Multiply<T>(CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
+    private static void Multiply<T>(
+        CpuBackend backend, in MatrixView a, in MatrixView b, Tensor c, double alpha, double beta, ProductStructure structure)
         where T : unmanaged, INumberBase<T>
     {
         if (Vector512.IsHardwareAccelerated)
@@ -73,8 +88,11 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     /// <summary>Panels of a packed by one work item, so that whole cache lines of a transposed source are read.</summary>
     private const int PackPanelsA = 6;
 
-    /// <summary>Depth and bytes of a packed block: both blocks stay in the third-level cache.</summary>
-    private const int BlockDepth = 2048, BlockBytes = 16 << 20;
+    /// <summary>Bytes of a packed block of a, and of b: both stay in the third-level cache.</summary>
+    private const int BlockBytes = 16 << 20;
+
+    /// <summary>Terms whose summing takes longer than asking for the lines of the result.</summary>
+    private const int PrefetchDepth = 64;
 
     /// <summary>Multiply-adds below which starting other threads costs more than it saves.</summary>
     private const long ParallelWork = 1 << 20;
@@ -110,10 +128,7 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     {
         int m = _c.Rows, n = _c.Columns, k = _a.Columns;
         bool parallel = backend.Threads > 1 && (long)m * n * k >= ParallelWork;
-
-        // A narrow c cannot hold partial sums, so its depth is not split.
-        int depthStep = _c.Type == NativeType && k > BlockDepth ? EvenStep(k, BlockDepth, 1) : Math.Max(1, k);
-        int fitting = (int)Math.Clamp(BlockBytes / ((long)depthStep * sizeof(T)), 1, int.MaxValue / 2);
+        int depthStep = EvenStep(k, MatrixProduct.BlockDepth, 1), fitting = BlockBytes / (depthStep * sizeof(T));
         int rowStep = EvenStep(m, fitting, PanelA * PackPanelsA), columnStep = EvenStep(n, fitting, PanelB);
         nint sizeA = (nint)RoundUp(Math.Min(m, rowStep), PanelA * PackPanelsA) * depthStep;
         nint sizeB = (nint)RoundUp(_unpackedB ? Math.Min(n, PanelB) : Math.Min(n, columnStep), PanelB) * depthStep;
@@ -241,7 +256,24 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
             b = (T*)_b.Address(_start + p, _column + column);
             strideB = _b.Stride;
         }
+        if (end == _depth && end - p >= PrefetchDepth)
+            PrefetchResult(_row + row, rows, _column + column, columns);
         Multiply(rows, columns, Math.Max(0, end - p), a, b, strideB, sums, stride, accumulate);
+    }
+
+    /// <summary>Fetches what <see cref="Store"/> will write while the last terms are summed: c is seldom in a near cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PrefetchResult(int row, int rows, int column, int columns)
+    {
+        if (!Sse.IsSupported)
+            return;
+        nint size = _c.Type.Size(), stride = _c.Stride * size;
+        byte* line = (byte*)_c.Address + row * stride + column * size;
+        for (int i = 0; i < rows; i++, line += stride)
+        {
+            for (nint offset = 0; offset < columns * size; offset += HostMemory.Alignment)
+                Sse.Prefetch1(line + offset);
+        }
     }
 
     private static void Multiply(int rows, int columns, nint depth, T* a, T* b, nint strideB, T* tile, nint stride, bool accumulate)
@@ -313,7 +345,7 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
     private static int EvenStep(int count, int limit, int multiple)
     {
         limit = Math.Max(multiple, limit / multiple * multiple);
-        return Math.Max(multiple, RoundUp(Panels(count, Panels(count, limit)), multiple));
+        return Math.Max(multiple, RoundUp(Panels(count, Panels(Math.Max(1, count), limit)), multiple));
     }
 
     private readonly struct Tile8x3 : ITileShape

@@ -129,7 +129,8 @@ internal static unsafe class TileKernel<TShape, TSimd, TVector, T>
     private static TVector Load(T* row, int vector) => vector < TShape.Vectors ? TSimd.Load(row + vector * TSimd.Lanes) : default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Add(int vector, TVector a, TVector b, TVector sum) => vector < TShape.Vectors ? TSimd.MultiplyAdd(a, b, sum) : sum;
+    private static TVector Add(int vector, TVector a, TVector b, TVector sum) =>
+        vector < TShape.Vectors ? TSimd.MultiplyAdd(a, b, sum) : sum;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector Plus(T* row, int vector, TVector sum) => vector < TShape.Vectors ? TSimd.Add(TSimd.Load(row + vector * TSimd.Lanes), sum) : sum;

@@ -32,10 +32,11 @@ internal static unsafe class Transposition
                 {
                     for (int c = c0; c < end; c += step)
                     {
+                        T* from = source + r * sourceStride + c, to = destination + c * destinationStride + r;
                         if (sizeof(T) == 4)
-                            Transpose4((float*)(source + r * sourceStride + c), sourceStride, (float*)(destination + c * destinationStride + r), destinationStride);
+                            Transpose4((float*)from, sourceStride, (float*)to, destinationStride);
                         else
-                            Transpose2((double*)(source + r * sourceStride + c), sourceStride, (double*)(destination + c * destinationStride + r), destinationStride);
+                            Transpose2((double*)from, sourceStride, (double*)to, destinationStride);
                     }
                 }
             }

@@ -194,7 +194,10 @@ internal static unsafe class TriangularFactors
             new Span<T>(row, i).Clear();
             row[i] = T.One;
             for (int p = 0; p < i; p++)
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(l + p * stride, p + 1), -factors[p], new ReadOnlySpan<T>(row, p + 1), new Span<T>(row, p + 1));
+            {
+                var sums = new Span<T>(row, p + 1);
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(l + p * stride, p + 1), -factors[p], sums, sums);
+            }
             TensorPrimitives.Divide(new ReadOnlySpan<T>(row, i + 1), factors[i], new Span<T>(row, i + 1));
         }
     }

@@ -50,8 +50,9 @@ internal static partial class OperationCases
         DType resultType = type == DType.F64 ? DType.F64 : DType.F32;
 
         // Two sums after each other, of `given` and of K · given terms; the stack's values are taken as they are. Beside a BF16 stack a GPU
-        // holds the other operand and the first product as two BF16 numbers each: errors of up to 2⁻¹⁷ of every term, twice.
-        double tolerance = (type == DType.BF16 ? 2e-5 : 0) + 2 * Math.Sqrt(k * given + 1) * (type == DType.F64 ? DoubleRounding : SingleRounding);
+        // holds the other operand and the first product as two BF16 numbers each: errors of up to 2⁻¹⁷ of every term, twice, and the largest
+        // elements (the diagonal of a low-rank result) are some ten times the root mean square: 1.3e-4 seen on an H100.
+        double tolerance = (type == DType.BF16 ? 2e-4 : 0) + 2 * Math.Sqrt(k * given + 1) * (type == DType.F64 ? DoubleRounding : SingleRounding);
         return Case("kronecker", name, tolerance, operands =>
         {
             Tensor stack = operands.ContiguousNormal(type, m, k * n), result = operands.Output(resultType, produced, produced);

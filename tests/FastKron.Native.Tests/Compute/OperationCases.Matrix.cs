@@ -87,7 +87,8 @@ internal static partial class OperationCases
         double tolerance = rounding + Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);
         return Case("matrix", name, tolerance, operands =>
         {
-            Tensor a = operands.Normal(types.A, transposeA ? k : m, transposeA ? m : k), b = operands.Normal(types.B, transposeB ? n : k, transposeB ? k : n);
+            Tensor a = operands.Normal(types.A, transposeA ? k : m, transposeA ? m : k);
+            Tensor b = operands.Normal(types.B, transposeB ? n : k, transposeB ? k : n);
             Tensor old = operands.Normal(types.C, m, n), c = operands.Output(types.C, m, n);
             double[] expected = operands.Read(old);
             MatrixOperations.MatMul(operands.Read(a), transposeA, operands.Read(b), transposeB, m, n, k, expected, alpha, beta);
@@ -110,7 +111,8 @@ internal static partial class OperationCases
         double tolerance = 4 * Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);
         return Case("matrix", $"SymmetricRankK {(transpose ? 'T' : 'N')} {n}x{k} {types.A},{types.C} {beta}", tolerance, operands =>
         {
-            Tensor a = operands.Normal(types.A, transpose ? k : n, transpose ? n : k), old = operands.PositiveDefinite(types.C, n), c = operands.Output(types.C, n, n);
+            Tensor a = operands.Normal(types.A, transpose ? k : n, transpose ? n : k);
+            Tensor old = operands.PositiveDefinite(types.C, n), c = operands.Output(types.C, n, n);
             double[] expected = operands.Read(old);
             MatrixOperations.MatMul(operands.Read(a), transpose, operands.Read(a), !transpose, n, n, k, expected, 0.5, beta);
             return new(Execute, () => SymmetricError(operands, c, expected), (double)n * (n + 1) * k, a.Bytes + c.Bytes);
@@ -258,7 +260,8 @@ internal static partial class OperationCases
     private static double NearestBFloat16(double value)
     {
         uint bits = BitConverter.SingleToUInt32Bits((float)value) & 0xFFFF_0000;
-        double[] candidates = [.. new[] { bits - 0x1_0000, bits, bits + 0x1_0000 }.Select(b => (double)BitConverter.UInt32BitsToSingle(b)).Where(double.IsFinite)];
+        double[] candidates =
+            [.. new[] { bits - 0x1_0000, bits, bits + 0x1_0000 }.Select(b => (double)BitConverter.UInt32BitsToSingle(b)).Where(double.IsFinite)];
         return candidates.OrderBy(c => Math.Abs(c - value)).ThenBy(c => (BitConverter.SingleToUInt32Bits((float)c) >> 16) & 1).First();
     }
 

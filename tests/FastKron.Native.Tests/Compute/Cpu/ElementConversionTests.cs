@@ -12,16 +12,19 @@ public sealed class ElementConversionTests
     private static readonly float[] Corners =
     [
         0f, -0f, 1f, float.NaN, float.PositiveInfinity, float.NegativeInfinity, float.MaxValue, -float.MaxValue, float.Epsilon,
-        BitConverter.UInt32BitsToSingle(0x3F80_8000), BitConverter.UInt32BitsToSingle(0x3F81_8000),     // ties: down to even, up to even
-        BitConverter.UInt32BitsToSingle(0x3F80_8001), BitConverter.UInt32BitsToSingle(0x7F80_0001),     // above a tie; a NaN whose upper half is an infinity
-        BitConverter.UInt32BitsToSingle(0xFFFF_FFFF), BitConverter.UInt32BitsToSingle(0x7F7F_8000),     // a NaN that would overflow; rounds to infinity
+        .. new uint[]
+        {
+            0x3F80_8000, 0x3F81_8000, 0x3F80_8001,   // ties, down to even and up to even; just above a tie
+            0x7F80_0001, 0xFFFF_FFFF, 0x7F7F_8000,   // a NaN whose upper half is an infinity, a NaN that would overflow, the least that rounds to infinity
+        }.Select(BitConverter.UInt32BitsToSingle),
     ];
 
     [Test]
     public void Convert_EveryBFloat16_SurvivesFloat32()
     {
         using CpuBackend backend = new();
-        using Tensor source = backend.Allocate(DType.BF16, 256, 256), wide = backend.Allocate(DType.F32, 256, 256), back = backend.Allocate(DType.BF16, 256, 256);
+        using Tensor source = backend.Allocate(DType.BF16, 256, 256), back = backend.Allocate(DType.BF16, 256, 256);
+        using Tensor wide = backend.Allocate(DType.F32, 256, 256);
         Span<BFloat16> bits = source.AsSpan<BFloat16>();
         for (int i = 0; i < bits.Length; i++)
             bits[i] = new BFloat16((ushort)i);
@@ -65,7 +68,9 @@ public sealed class ElementConversionTests
             ushort bits = ElementConversion.ToBFloat16(value.Get).Bits;
             double Distance(int neighbour) => Math.Abs(new BFloat16((ushort)neighbour).ToSingle() - value.Get);
             bool isZero = (bits & 0x7FFF) == 0, isInfinite = (bits & 0x7FFF) == 0x7F80;
-            return isInfinite ? Math.Abs(value.Get) > 3.3e38 : Distance(bits) <= Distance(bits + 1) && (isZero || Distance(bits) <= Distance(bits - 1));
+            if (isInfinite)
+                return Math.Abs(value.Get) > 3.3e38;
+            return Distance(bits) <= Distance(bits + 1) && (isZero || Distance(bits) <= Distance(bits - 1));
         }).QuickCheckThrowOnFailure();
     }
 
@@ -73,7 +78,8 @@ public sealed class ElementConversionTests
     public void Convert_ShapesOrTypesThatDoNotFit_Throws()
     {
         using CpuBackend backend = new();
-        using Tensor a = backend.Allocate(DType.F32, 3, 4), b = backend.Allocate(DType.F32, 4, 3), ids = backend.Allocate(DType.I32, 3, 4), copy = backend.Allocate(DType.I32, 3, 4);
+        using Tensor a = backend.Allocate(DType.F32, 3, 4), b = backend.Allocate(DType.F32, 4, 3);
+        using Tensor ids = backend.Allocate(DType.I32, 3, 4), copy = backend.Allocate(DType.I32, 3, 4);
         Assert.That(() => backend.Convert(a, b), Throws.ArgumentException.With.Message.Contains("expected shape (3, 4)"));
         Assert.That(() => backend.Convert(a, ids), Throws.ArgumentException.With.Message.Contains("found I32"));
         backend.Upload<int>([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], ids);

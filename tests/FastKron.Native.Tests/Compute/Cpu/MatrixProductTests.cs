@@ -12,7 +12,8 @@ public sealed class MatrixProductTests
     private static readonly (int M, int N, int K)[] Shapes = [(2, 300, 500), (65, 300, 70), (200, 150, 33), (40, 60, 2500)];
 
     [Test]
-    public void MatMul_AnyNumberOfThreads_GivesTheSameBits([ValueSource(nameof(Shapes))] (int M, int N, int K) shape, [Values] bool transposeA, [Values] bool transposeB)
+    public void MatMul_AnyNumberOfThreads_GivesTheSameBits(
+        [ValueSource(nameof(Shapes))] (int M, int N, int K) shape, [Values] bool transposeA, [Values] bool transposeB)
     {
         byte[] expected = Product(threads: 1, shape, transposeA, transposeB);
         Assert.That(Product(threads: 2, shape, transposeA, transposeB), Is.EqualTo(expected));
@@ -37,12 +38,13 @@ public sealed class MatrixProductTests
     {
         using CpuBackend backend = new();
         using MatrixOperands operands = new(backend);
-        Tensor a = operands.Normal(DType.F32, rows, 50), b = operands.Normal(DType.F32, transposeB ? 70 : 50, transposeB ? 50 : 70), c = operands.Output(DType.F32, rows, 70);
+        Tensor a = operands.Normal(DType.F32, rows, 50), c = operands.Output(DType.F32, rows, 70);
+        Tensor b = operands.Normal(DType.F32, transposeB ? 70 : 50, transposeB ? 50 : 70);
         a.Row<float>(1)[7] = float.NaN;
         a.Row<float>(2)[9] = float.PositiveInfinity;
         backend.MatMul(a, false, b, transposeB, c);
         for (int row = 0; row < rows; row++)
-            Assert.That(c.Row<float>(row).ToArray(), row is 1 ? Is.All.NaN : row is 2 ? Is.All.Matches<float>(float.IsInfinity) : Is.All.Matches<float>(float.IsFinite));
+            Assert.That(c.Row<float>(row).ToArray(), Is.All.Matches<float>(row is 1 ? float.IsNaN : row is 2 ? float.IsInfinity : float.IsFinite));
     }
 
     [Test]
@@ -102,7 +104,8 @@ public sealed class MatrixProductTests
         var (m, n, k) = shape;
         using CpuBackend backend = new(threads);
         using MatrixOperands operands = new(backend);
-        Tensor a = operands.Normal(DType.F32, transposeA ? k : m, transposeA ? m : k), b = operands.Normal(DType.BF16, transposeB ? n : k, transposeB ? k : n);
+        Tensor a = operands.Normal(DType.F32, transposeA ? k : m, transposeA ? m : k);
+        Tensor b = operands.Normal(DType.BF16, transposeB ? n : k, transposeB ? k : n);
         Tensor c = operands.Output(DType.F32, m, n), gram = operands.Output(DType.F32, n, n);
         backend.MatMul(a, transposeA, b, transposeB, c, 0.7);
         backend.SymmetricRankK(b, !transposeB, gram);

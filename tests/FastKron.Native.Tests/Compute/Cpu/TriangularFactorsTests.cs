@@ -21,7 +21,8 @@ public sealed class TriangularFactorsTests
     }
 
     [Test]
-    public void Cholesky_NotANumber_ReturnsTheIndexOfItsRow([ValueSource(nameof(Pivots))] int pivot, [Values(double.NaN, double.PositiveInfinity)] double value)
+    public void Cholesky_NotANumber_ReturnsTheIndexOfItsRow(
+        [ValueSource(nameof(Pivots))] int pivot, [Values(double.NaN, double.PositiveInfinity)] double value)
     {
         using CpuBackend backend = new();
         using Tensor a = Identity(backend, DType.F64, 130);
