@@ -101,6 +101,7 @@ internal static class Dense
         return (values[^1] - shift) / (values[0] - shift);
     }
 
+    /// <summary>Of a host tensor.</summary>
     public static double[,] ToArray(Tensor tensor)
     {
         var a = new double[tensor.Rows, tensor.Columns];
@@ -112,14 +113,19 @@ internal static class Dense
         return a;
     }
 
+    /// <summary>Of a tensor of any backend.</summary>
+    public static double[,] ToArray(IBackend backend, Tensor tensor)
+    {
+        using Tensor wide = backend.Allocate(DType.F64, tensor.Rows, tensor.Columns), host = Tensor.AllocateHost(DType.F64, tensor.Rows, tensor.Columns);
+        backend.Convert(tensor, wide);
+        backend.Download(wide, host.AsSpan<double>());
+        return ToArray(host);
+    }
+
     public static Tensor ToTensor(IBackend backend, double[,] a, DType type)
     {
         using Tensor full = backend.Allocate(DType.F64, a.GetLength(0), a.GetLength(1));
-        for (int i = 0; i < full.Rows; i++)
-        {
-            for (int j = 0; j < full.Columns; j++)
-                full.Row<double>(i)[j] = a[i, j];
-        }
+        backend.Upload<double>([.. a.Cast<double>()], full);
         Tensor result = backend.Allocate(type, full.Rows, full.Columns);
         backend.Convert(full, result);
         return result;

@@ -36,8 +36,8 @@ public sealed class FactorSolverTests(string backendName)
         double bound = type == DType.F64 ? 1e-13 : 1e-6;
         double[,] trueOut = Dense.Multiply(Dense.Multiply(u, Dense.Diagonal(p)), Dense.Transpose(u));
         double[,] trueIn = Dense.Multiply(Dense.Multiply(v, Dense.Diagonal(q)), Dense.Transpose(v));
-        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HOut), trueOut), Is.LessThan(bound));
-        Assert.That(1 - Dense.Cosine(Dense.ToArray(factors.HIn), trueIn), Is.LessThan(bound));
+        Assert.That(1 - Dense.Cosine(Dense.ToArray(_backend, factors.HOut), trueOut), Is.LessThan(bound));
+        Assert.That(1 - Dense.Cosine(Dense.ToArray(_backend, factors.HIn), trueIn), Is.LessThan(bound));
         // F = (1/K) P ⊗ Q: the scale is its trace over m·n.
         Assert.That(factors.Evidence.Scale, Is.EqualTo(p.Sum() * q.Sum() / 48 / 48).Within(1e-3).Percent);
     }
@@ -53,8 +53,8 @@ public sealed class FactorSolverTests(string backendName)
         foreach (SolverKind kind in Enum.GetValues<SolverKind>())
         {
             using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { Kind = kind });
-            Assert.That(Dense.Cosine(Dense.ToArray(factors.HOut), p), Is.GreaterThan(cosine), $"{kind} A");
-            Assert.That(Dense.Cosine(Dense.ToArray(factors.HIn), q), Is.GreaterThan(cosine), $"{kind} B");
+            Assert.That(Dense.Cosine(Dense.ToArray(_backend, factors.HOut), p), Is.GreaterThan(cosine), $"{kind} A");
+            Assert.That(Dense.Cosine(Dense.ToArray(_backend, factors.HIn), q), Is.GreaterThan(cosine), $"{kind} B");
         }
     }
 
@@ -73,8 +73,8 @@ public sealed class FactorSolverTests(string backendName)
         {
             Assert.That(factors.Evidence.Sigma1, Is.EqualTo(svd.Values[0]).Within(1e-8).Percent, factors.Evidence.Solver);
             Assert.That(factors.Evidence.Explained, Is.EqualTo(Math.Pow(svd.Values[0] / fisherNorm, 2)).Within(1e-6).Percent);
-            Assert.That(Dense.Distance(Dense.ToArray(factors.HOut), Vector(svd.Left, m)), Is.LessThan(1e-5), $"{factors.Evidence.Solver} A");
-            Assert.That(Dense.Distance(Dense.ToArray(factors.HIn), Vector(svd.Right, n)), Is.LessThan(1e-5), $"{factors.Evidence.Solver} B");
+            Assert.That(Dense.Distance(Dense.ToArray(_backend, factors.HOut), Vector(svd.Left, m)), Is.LessThan(1e-5), $"{factors.Evidence.Solver} A");
+            Assert.That(Dense.Distance(Dense.ToArray(_backend, factors.HIn), Vector(svd.Right, n)), Is.LessThan(1e-5), $"{factors.Evidence.Solver} B");
         }
         Assert.That(lanczos.Evidence.SigmaRatio, Is.EqualTo(svd.Values[1] / svd.Values[0]).Within(1).Percent);
         // The contraction measures the slowest component that the start vector excites: an estimate, not a Ritz value.
@@ -99,7 +99,7 @@ public sealed class FactorSolverTests(string backendName)
             for (int i = 0; i < 81; i++)
                 loop[i / 9, i % 9] += term[i / 9, i % 9] / gradients.Count;
         }
-        Assert.That(Dense.ToArray(rv), Is.EqualTo(loop).Within(1e-12));
+        Assert.That(Dense.ToArray(_backend, rv), Is.EqualTo(loop).Within(1e-12));
         Assert.That(stack.HalfSteps, Is.EqualTo(2));
     }
 
@@ -112,7 +112,7 @@ public sealed class FactorSolverTests(string backendName)
         // R = G ⊗ G: the leading pair is (u uᵀ, v vᵀ) of G's leading singular vectors, reached up to the relative tolerance.
         using GradientStack one = Dense.Stack(_backend, [g], DType.F64);
         using SolvedFactors first = FactorSolvers.Solve(one, Converged with { Kind = SolverKind.Power, Iterations = 1 });
-        Assert.That(Dense.Distance(Dense.ToArray(first.HOut), Dense.Multiply(g, Dense.Transpose(g))), Is.LessThan(1e-13));
+        Assert.That(Dense.Distance(Dense.ToArray(_backend, first.HOut), Dense.Multiply(g, Dense.Transpose(g))), Is.LessThan(1e-13));
         double[] singular = SmallSvd.Decompose(Pad(g, 7)).Values;
         Assert.That(factors.Evidence.Sigma1, Is.EqualTo(singular[0] * singular[0]).Within(1e-8).Percent);
     }
@@ -128,8 +128,8 @@ public sealed class FactorSolverTests(string backendName)
         using GradientStack plain = Dense.Stack(_backend, gradients, DType.F64), changed = Dense.Stack(_backend, transformed, DType.F64);
         using SolvedFactors before = FactorSolvers.Solve(plain, options), after = FactorSolvers.Solve(changed, options);
         // 1e-7: 200 iterations from starts that differ by the transformation, through factors of condition about 1e3.
-        Assert.That(Dense.Distance(Dense.ToArray(after.HOut), Congruence(x, before.HOut)), Is.LessThan(1e-7));
-        Assert.That(Dense.Distance(Dense.ToArray(after.HIn), Congruence(y, before.HIn)), Is.LessThan(1e-7));
+        Assert.That(Dense.Distance(Dense.ToArray(_backend, after.HOut), Congruence(x, before.HOut)), Is.LessThan(1e-7));
+        Assert.That(Dense.Distance(Dense.ToArray(_backend, after.HIn), Congruence(y, before.HIn)), Is.LessThan(1e-7));
     }
 
     [Test]
@@ -156,7 +156,7 @@ public sealed class FactorSolverTests(string backendName)
             SolverOptions options = new() { Kind = kind };
             using GradientStack plain = Dense.Stack(_backend, gradients, DType.F64), changed = Dense.Stack(_backend, outlier, DType.F64);
             using SolvedFactors before = FactorSolvers.Solve(plain, options), after = FactorSolvers.Solve(changed, options);
-            return Dense.Distance(Dense.ToArray(after.HOut), Dense.ToArray(before.HOut));
+            return Dense.Distance(Dense.ToArray(_backend, after.HOut), Dense.ToArray(_backend, before.HOut));
         }
         Assert.That(Moved(SolverKind.Likelihood), Is.LessThan(Moved(SolverKind.Power)));
     }
@@ -172,7 +172,7 @@ public sealed class FactorSolverTests(string backendName)
             using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { Kind = kind, Iterations = iterations, PowerTolerance = 0 });
             foreach (Tensor factor in new[] { factors.HOut, factors.HIn })
             {
-                double[,] a = Dense.ToArray(factor);
+                double[,] a = Dense.ToArray(_backend, factor);
                 Assert.That(Dense.Transpose(a), Is.EqualTo(a), "exactly symmetric");
                 Assert.That(Dense.EigenvalueRatio(a), Is.GreaterThan(-1e-5));
                 Assert.That(Dense.Trace(a) / a.GetLength(0), Is.EqualTo(1).Within(1e-5));
@@ -188,8 +188,8 @@ public sealed class FactorSolverTests(string backendName)
     {
         using GradientStack stack = Dense.Stack(_backend, MatrixNormal([4, 2, 1, 0.5], 90, [3, 1, 0.5, 0.1], 91, 9), DType.F32);
         using SolvedFactors factors = FactorSolvers.Solve(stack, SolverOptions.Published);
-        Assert.That(Dense.EigenvalueRatio(Dense.ToArray(factors.HOut)), Is.GreaterThan(-1e-5));
-        Assert.That(Dense.EigenvalueRatio(Dense.ToArray(factors.HIn)), Is.GreaterThan(-1e-5));
+        Assert.That(Dense.EigenvalueRatio(Dense.ToArray(_backend, factors.HOut)), Is.GreaterThan(-1e-5));
+        Assert.That(Dense.EigenvalueRatio(Dense.ToArray(_backend, factors.HIn)), Is.GreaterThan(-1e-5));
         Assert.That(factors.Evidence.HalfSteps, Is.LessThanOrEqualTo(2 * 34));
     }
 
@@ -201,8 +201,8 @@ public sealed class FactorSolverTests(string backendName)
         using GradientStack plain = Dense.Stack(_backend, gradients, DType.BF16), large = Dense.Stack(_backend, scaled, DType.BF16);
         SolverOptions options = new() { Kind = kind };
         using SolvedFactors before = FactorSolvers.Solve(plain, options), after = FactorSolvers.Solve(large, options);
-        Assert.That(Dense.ToArray(after.HOut), Is.EqualTo(Dense.ToArray(before.HOut)));
-        Assert.That(Dense.ToArray(after.HIn), Is.EqualTo(Dense.ToArray(before.HIn)));
+        Assert.That(Dense.ToArray(_backend, after.HOut), Is.EqualTo(Dense.ToArray(_backend, before.HOut)));
+        Assert.That(Dense.ToArray(_backend, after.HIn), Is.EqualTo(Dense.ToArray(_backend, before.HIn)));
         Assert.That(after.Evidence.Scale, Is.EqualTo(before.Evidence.Scale * 1024 * 1024).Within(1e-10).Percent);
     }
 
@@ -286,5 +286,5 @@ public sealed class FactorSolverTests(string backendName)
         return padded;
     }
 
-    private static double[,] Congruence(double[,] x, Tensor a) => Dense.Multiply(Dense.Multiply(x, Dense.ToArray(a)), Dense.Transpose(x));
+    private double[,] Congruence(double[,] x, Tensor a) => Dense.Multiply(Dense.Multiply(x, Dense.ToArray(_backend, a)), Dense.Transpose(x));
 }

@@ -11,7 +11,7 @@ using NUnit.Framework;
 namespace FastKron.Native.Tests.Fisher;
 
 /// <summary>The sweeps on a small random decoder of four blocks.</summary>
-[TestFixtureSource(typeof(Backends), nameof(Backends.Names))]
+[TestFixture("cpu")]   // the random model and the comparisons are float32 on the host; a GPU holds activations in BF16
 public sealed class GradientSweepTests(string backendName)
 {
     private const int Layers = 4;

@@ -94,7 +94,7 @@ public sealed class KroneckerGoldenTests
             GoldenGradients.AssertMatches(factors, golden, tolerance, linear);
             foreach ((string symbol, Tensor factor) in new[] { ("A", factors.HOut), ("B", factors.HIn) })
             {
-                double[,] values = Dense.ToArray(factor);
+                double[,] values = Dense.ToArray(_backend, factor);
                 double[] expected = [.. golden.GetProperty($"{symbol}_diagonal_first4").EnumerateArray().Select(v => v.GetDouble())];
                 double within = type == DType.F64 ? 1e-5 : tolerance * Dense.Norm(values);
                 for (int i = 0; i < expected.Length; i++)

@@ -1,4 +1,5 @@
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Incoherence;
@@ -17,7 +18,8 @@ public sealed class DampedFactorTests
         using IBackend backend = Backends.Create(name);
         DenseMatrix h = DenseMatrix.Covariance(Size, seed: 1);
         using RandomHadamard rotation = RandomHadamard.Draw(backend, Size, seed: 2, RandomPurpose.InputSigns, matrix: 3);
-        using Tensor scaled = (7 * h).Upload(backend), rotated = h.Upload(backend, DType.F64);
+        using var host = new CpuBackend();      // factors come from files: host memory
+        using Tensor scaled = (7 * h).Upload(host), rotated = h.Upload(backend, DType.F64);
         rotation.RotateBothSides(rotated);
         DenseMatrix expected = DenseMatrix.Download(backend, rotated) + 0.01 * DenseMatrix.Identity(Size);
 
