@@ -10,17 +10,14 @@ public sealed partial class CpuBackend : IBackend
     /// <summary>Elements of an elementwise operation that repay waking other threads, which takes some microseconds.</summary>
     private const int ParallelElements = 1 << 16;
 
-    private readonly ParallelOptions _parallel;
-
     /// <summary>Creates a backend that uses <paramref name="threads"/> threads; 0 means every processor.</summary>
     public CpuBackend(int threads = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
         Threads = threads == 0 ? Environment.ProcessorCount : threads;
-        _parallel = new ParallelOptions { MaxDegreeOfParallelism = Threads };
     }
 
-    /// <summary>Threads used by one operation.</summary>
+    /// <summary>Threads used by one operation, as far as there are processors.</summary>
     public int Threads { get; }
 
     /// <inheritdoc/>
@@ -48,22 +45,7 @@ public sealed partial class CpuBackend : IBackend
     }
 
     /// <summary>Runs <paramref name="body"/> for 0 … count−1 on all threads; inline when there is one item or one thread.</summary>
-    internal void For(int count, Action<int> body)
-    {
-        if (count > 1 && Threads > 1)
-        {
-            // Every thread takes the next item when it is free: Parallel.For alone hands out ever larger ranges, too coarse for a few long items.
-            int next = -1;
-            Parallel.For(0, Math.Min(count, Threads), _parallel, _ =>
-            {
-                for (int i = Interlocked.Increment(ref next); i < count; i = Interlocked.Increment(ref next))
-                    body(i);
-            });
-            return;
-        }
-        for (int i = 0; i < count; i++)
-            body(i);
-    }
+    internal void For(int count, Action<int> body) => WorkerThreads.For(Threads, count, body);
 
     /// <summary>Like <see cref="For(int, Action{int})"/>, but inline when there are too few elements to repay waking other threads.</summary>
     internal void For(long elements, int count, Action<int> body)

@@ -163,7 +163,7 @@ internal sealed unsafe class MatrixProduct<TSimd, TVector, T>
         if (parallel)
         {
             // Enough tiles to share evenly.
-            while (_tilesA * _tilesB < 8 * backend.Threads && panelsA / _tilesA >= 6)
+            while (_tilesA * _tilesB < 16 * backend.Threads && panelsA / _tilesA >= 6)
                 _tilesA *= 2;
             backend.For(packsA + packsB, item => Pack(item, packsA));
             backend.For(_tilesA * _tilesB, Tile);

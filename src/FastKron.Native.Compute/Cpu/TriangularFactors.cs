@@ -12,7 +12,7 @@ internal static unsafe class TriangularFactors
     /// <summary>Order below which the scalar recurrences are used.</summary>
     private const int Leaf = 64;
 
-    /// <summary>Rows solved together against a triangle: their columns are the vectors.</summary>
+    /// <summary>Rows solved together against a triangle: their columns are the vectors. A multiple of eight registers of any width.</summary>
     private const int SolveRows = 128;
 
     /// <summary>Replaces a by its Cholesky factor; returns 0 or the 1-based index of the failing pivot.</summary>
@@ -64,12 +64,7 @@ internal static unsafe class TriangularFactors
         double* triangle = (double*)c.Address + start * (c.Stride + 1);
         Transposition.Transpose((double*)c.Address + row * c.Stride + start, c.Stride, l.Rows, block, columns, SolveRows);
         for (int j = block - 1; j >= 0; j--)
-        {
-            var column = new Span<double>(columns + j * SolveRows, l.Rows);
-            for (int p = j + 1; p < block; p++)
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<double>(columns + p * SolveRows, l.Rows), -triangle[p * c.Stride + j], column, column);
-            TensorPrimitives.Divide(column, triangle[j * c.Stride + j], column);
-        }
+            Eliminate(columns, l.Rows, j, triangle + j, c.Stride, j + 1, block);
         Transposition.Transpose(columns, SolveRows, block, l.Rows, solved, block);
         for (int i = 0; i < l.Rows; i++)
             ElementConversion.Convert(DType.F64, solved + i * block, DType.F32, (float*)l.Address + i * l.Stride, block);
@@ -152,15 +147,54 @@ internal static unsafe class TriangularFactors
         T* columns = stackalloc T[Leaf * SolveRows];
         Transposition.Transpose((T*)x.Address, x.Stride, rows, n, columns, SolveRows);
         for (int j = 0; j < n; j++)
-        {
-            T* factor = (T*)l.Address + j * l.Stride;
-            var column = new Span<T>(columns + j * SolveRows, rows);
-            for (int p = 0; p < j; p++)
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(columns + p * SolveRows, rows), -factor[p], column, column);
-            TensorPrimitives.Divide(column, factor[j], column);
-        }
+            Eliminate(columns, rows, j, (T*)l.Address + j * l.Stride, 1, 0, j);
         Transposition.Transpose(columns, SolveRows, n, rows, (T*)x.Address, x.Stride);
     }
+
+    /// <summary>x_j ← (x_j − Σ_p f_p x_p) / f_j over p from first to end−1, for vectors x_p of <see cref="SolveRows"/> elements above each other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Eliminate<T>(T* x, int rows, int j, T* factors, nint factorStride, int first, int end)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        // Eight sums hide the latency of a multiply-add; what lies beyond the rows is computed and not used.
+        int lanes = Vector<T>.Count;
+        for (T* start = x; start < x + rows; start += 8 * lanes)
+        {
+            T* target = start + j * SolveRows;
+            Vector<T> s0 = Vector.Load(target), s1 = Vector.Load(target + lanes);
+            Vector<T> s2 = Vector.Load(target + 2 * lanes), s3 = Vector.Load(target + 3 * lanes);
+            Vector<T> s4 = Vector.Load(target + 4 * lanes), s5 = Vector.Load(target + 5 * lanes);
+            Vector<T> s6 = Vector.Load(target + 6 * lanes), s7 = Vector.Load(target + 7 * lanes);
+            for (int p = first; p < end; p++)
+            {
+                T* source = start + p * SolveRows;
+                var factor = new Vector<T>(-factors[p * factorStride]);
+                s0 = MultiplyAdd(factor, source, s0);
+                s1 = MultiplyAdd(factor, source + lanes, s1);
+                s2 = MultiplyAdd(factor, source + 2 * lanes, s2);
+                s3 = MultiplyAdd(factor, source + 3 * lanes, s3);
+                s4 = MultiplyAdd(factor, source + 4 * lanes, s4);
+                s5 = MultiplyAdd(factor, source + 5 * lanes, s5);
+                s6 = MultiplyAdd(factor, source + 6 * lanes, s6);
+                s7 = MultiplyAdd(factor, source + 7 * lanes, s7);
+            }
+            var pivot = new Vector<T>(factors[j * factorStride]);
+            Vector.Store(s0 / pivot, target);
+            Vector.Store(s1 / pivot, target + lanes);
+            Vector.Store(s2 / pivot, target + 2 * lanes);
+            Vector.Store(s3 / pivot, target + 3 * lanes);
+            Vector.Store(s4 / pivot, target + 4 * lanes);
+            Vector.Store(s5 / pivot, target + 5 * lanes);
+            Vector.Store(s6 / pivot, target + 6 * lanes);
+            Vector.Store(s7 / pivot, target + 7 * lanes);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector<T> MultiplyAdd<T>(Vector<T> factor, T* source, Vector<T> sum)
+        where T : unmanaged => typeof(T) == typeof(double)
+            ? Vector.MultiplyAddEstimate(Vector.AsVectorDouble(factor), Vector.Load((double*)source), Vector.AsVectorDouble(sum)).As<double, T>()
+            : Vector.MultiplyAddEstimate(Vector.AsVectorSingle(factor), Vector.Load((float*)source), Vector.AsVectorSingle(sum)).As<float, T>();
 
     private static void InvertLower<T>(CpuBackend backend, Tensor l)
         where T : unmanaged, IFloatingPointIeee754<T>
