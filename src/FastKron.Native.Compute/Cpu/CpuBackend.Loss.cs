@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using FastKron.Native.Compute.Reference;
-using FastKron.Native.Compute.Tensors;
 using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Compute.Cpu;

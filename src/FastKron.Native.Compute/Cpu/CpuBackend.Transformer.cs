@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using FastKron.Native.Compute.Tensors;
 using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Compute.Cpu;

@@ -1,6 +1,5 @@
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 

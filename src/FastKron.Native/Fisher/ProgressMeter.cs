@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 

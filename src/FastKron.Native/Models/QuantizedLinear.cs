@@ -1,5 +1,5 @@
-using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
 

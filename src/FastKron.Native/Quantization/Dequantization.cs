@@ -2,7 +2,6 @@ using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
-using FastKron.Native.Rounding;
 
 namespace FastKron.Native.Quantization;
 

@@ -1,5 +1,4 @@
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 
 namespace FastKron.Native.Quantization;
 

@@ -4,7 +4,6 @@ using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 using FastKron.Native.Reports;
 
 namespace FastKron.Native.Quantization;

@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 using FastKron.Native.Tests.Models;
 using NUnit.Framework;
 

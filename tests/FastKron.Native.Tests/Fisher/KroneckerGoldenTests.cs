@@ -1,9 +1,8 @@
 using System.Text.Json;
-using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
 using FastKron.Native.Tests.Compute;
 using FastKron.Native.Tests.Models;
 using NUnit.Framework;

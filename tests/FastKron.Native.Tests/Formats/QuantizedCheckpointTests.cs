@@ -4,8 +4,6 @@ using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
-using FastKron.Native.Models;
-using FastKron.Native.Quantization;
 using NUnit.Framework;
 
 namespace FastKron.Native.Tests.Formats;

@@ -6,7 +6,6 @@ using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
 using FastKron.Native.Models;
-using FastKron.Native.Quantization;
 using FastKron.Native.Tests.Compute;
 using FastKron.Native.Tests.Formats;
 using NUnit.Framework;

@@ -1,9 +1,8 @@
 using FastKron.Native.Codebooks;
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Tensors;
-using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
-using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
 using FastKron.Native.Quantization;
 using FastKron.Native.Tests.Rounding;
