@@ -32,7 +32,7 @@ public class MatMulBenchmarks
         _wideY = Normal(DType.F64, _m, _n);
     }
 
-    /// <summary>Only this benchmark's process, or the rest of it, then spins OpenBLAS's threads.</summary>
+    /// <summary>Apart from the others' setup, because the library's threads keep looking for work once it is loaded.</summary>
     [GlobalSetup(Targets = [nameof(OpenBlasF32), nameof(OpenBlasF64)])]
     public void SetupRival()
     {

@@ -8,8 +8,8 @@ namespace FastKron.Native.Compute.Cpu;
 internal static unsafe class PanelPacking<T>
     where T : unmanaged
 {
-    /// <summary>Columns converted and transposed at a time: what stays in the first-level cache.</summary>
-    private const int DepthBlock = 64;
+    /// <summary>Columns converted and transposed at a time: long enough for the processor to see each row as a stream.</summary>
+    private const int DepthBlock = 256;
 
     /// <summary>Most rows of one call, panels · width.</summary>
     public const int MaxRows = 64;
@@ -25,7 +25,7 @@ internal static unsafe class PanelPacking<T>
     [SkipLocalsInit]
     public static void Pack(in MatrixView x, int width, int panels, T* destination, nint panelStride)
     {
-        T* scratch = stackalloc T[MaxRows * DepthBlock];
+        T* scratch = stackalloc T[Math.Max(width * DepthBlock, MaxRows)];
         if (x.IsTransposed)
             PackRuns(x, width, panels, destination, panelStride, scratch);
         else
