@@ -4,6 +4,7 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Perfolizer.Horology;
 
 namespace FastKron.Native.Benchmarks.Results;
 
@@ -23,7 +24,7 @@ internal static class CpuResults
             throw new ArgumentException($"no suite {string.Join(", ", suites)}");
         IConfig config = DefaultConfig.Instance
             .WithOptions(ConfigOptions.DisableOptimizationsValidator)
-            .AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance));
+            .AddJob(Job.ShortRun.WithIterationTime(TimeInterval.FromMilliseconds(250)).WithToolchain(InProcessEmitToolchain.Instance));
         foreach (Type type in types)
         {
             Summary summary = BenchmarkRunner.Run(type, config);
