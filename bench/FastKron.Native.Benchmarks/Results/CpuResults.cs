@@ -9,10 +9,10 @@ using Perfolizer.Horology;
 namespace FastKron.Native.Benchmarks.Results;
 
 /// <summary>Runs the BenchmarkDotNet classes in this process and keeps their work rates as records of bench/results/cpu.jsonl.</summary>
-/// <remarks>A suite is a class without its ending; a record is one benchmark and parameter set in one <see cref="ThroughputColumn"/>; the rival is the class's baseline.</remarks>
+/// <remarks>A suite is a class without its ending; a record is one benchmark and parameter set in one <see cref="ThroughputColumn"/>; the rival is the other library's method of the same name, else the class's baseline; rivals are no records of their own.</remarks>
 internal static class CpuResults
 {
-    private const string Ending = "Benchmarks";
+    private const string Ending = "Benchmarks", OtherLibrary = "OpenBlas";
 
     /// <summary>Runs the classes whose suite is named, or all.</summary>
     public static void Run(string repository, IReadOnlyList<string> suites)
@@ -43,14 +43,15 @@ internal static class CpuResults
         {
             foreach (BenchmarkCase item in summary.BenchmarksCases)
             {
-                if (Rate(summary, column, item) is not { } value)
+                string name = item.Descriptor.WorkloadMethod.Name;
+                if (item.Descriptor.Baseline || name.StartsWith(OtherLibrary, StringComparison.Ordinal) || Rate(summary, column, item) is not { } value)
                     continue;
-                BenchmarkCase? baseline = summary.BenchmarksCases.FirstOrDefault(
-                    c => c.Descriptor.Baseline && c != item && c.Parameters.PrintInfo == item.Parameters.PrintInfo);
+                BenchmarkCase[] rivals = [.. summary.BenchmarksCases.Where(c => c.Parameters.PrintInfo == item.Parameters.PrintInfo)];
+                BenchmarkCase? baseline = rivals.FirstOrDefault(c => c.Descriptor.WorkloadMethod.Name == OtherLibrary + name) ?? rivals.FirstOrDefault(c => c.Descriptor.Baseline);
                 yield return new BenchmarkRecord
                 {
                     Suite = suite,
-                    Case = string.Join('/', new[] { item.Descriptor.WorkloadMethod.Name }.Concat(item.Parameters.Items.Select(p => $"{p.Value}"))),
+                    Case = string.Join('/', new[] { name }.Concat(item.Parameters.Items.Select(p => $"{p.Value}"))),
                     Value = value,
                     Unit = column.ColumnName,
                     Rival = baseline?.Descriptor.WorkloadMethod.Name,
