@@ -62,8 +62,7 @@ public sealed class QuantizeCommandTests
         string output = Output("interrupted");
         string[] arguments = Arguments(output, tokens: 65536);
         using FastkronProcess process = FastkronProcess.Start(arguments);
-        while (!File.Exists(Path.Combine(output + ".run", "journal.jsonl")))
-            Thread.Sleep(20);
+        WaitForWork(process, output);
         Thread.Sleep(300);
         Assert.That(process.HasExited, Is.False, "the run must be in work when it is interrupted");
         long start = Stopwatch.GetTimestamp();
@@ -104,8 +103,7 @@ public sealed class QuantizeCommandTests
         string output = Output("changed");
         using (FastkronProcess process = FastkronProcess.Start(Arguments(output, tokens: 65536)))
         {
-            while (!File.Exists(Path.Combine(output + ".run", "journal.jsonl")))
-                Thread.Sleep(20);
+            WaitForWork(process, output);
             process.Kill();
         }
         FastkronResult refused = FastkronProcess.Run(Arguments(output, tokens: 65536, bits: 3));
@@ -171,6 +169,17 @@ public sealed class QuantizeCommandTests
         FastkronResult result = FastkronProcess.Run("quantize", Path.Combine(_folder, "nowhere"), "--bits", "2", "--output", Output("x"));
         Assert.That(result.ExitCode, Is.EqualTo(1));
         Assert.That(result.Error, Does.Contain("nowhere").And.Not.Contain("   at "));
+    }
+
+    // The journal appears when the work begins; a process that ends before that fails the test instead of hanging it.
+    private static void WaitForWork(FastkronProcess process, string output)
+    {
+        while (!File.Exists(Path.Combine(output + ".run", "journal.jsonl")))
+        {
+            if (process.HasExited)
+                Assert.Fail($"fastkron ended before its work began: {process.Wait().Error}");
+            Thread.Sleep(20);
+        }
     }
 
     private string Output(string name) => Path.Combine(_folder, name);
