@@ -23,10 +23,7 @@ internal static class DeviceOption
             case Cpu:
                 return new CpuBackend();
             case Auto:
-                string? reason = CudaContext.UnavailableReason ?? (KernelImages.AreBuilt ? null : "this build has no GPU kernels (./build.sh kernels)");
-                IBackend backend = reason is null ? new GpuBackend(0) : new CpuBackend();
-                Console.Error.WriteLine($"device: {backend.Name}{(reason is null || !CudaContext.IsAvailable ? "" : $" ({reason})")}");
-                return backend;
+                return OpenBest();
             default:
                 if (device?.StartsWith(CudaPrefix, StringComparison.Ordinal) != true || !int.TryParse(device.AsSpan(CudaPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal))
                     throw new ArgumentException($"--device {device}: expected auto, cpu or cuda:N");
@@ -36,5 +33,22 @@ internal static class DeviceOption
                     throw new NotSupportedException($"--device {device}: this machine has {CudaContext.GetDeviceCount()} devices; give cuda:0 to cuda:{CudaContext.GetDeviceCount() - 1}, or cpu");
                 return new GpuBackend(ordinal);
         }
+    }
+
+    // A machine without a driver is an ordinary CPU machine; a GPU that cannot be used is worth a reason.
+    private static IBackend OpenBest()
+    {
+        IBackend backend;
+        string reason = "";
+        try
+        {
+            backend = CudaContext.IsAvailable ? new GpuBackend(0) : new CpuBackend();
+        }
+        catch (Exception e) when (e is CudaException or CudaBlasException or CudaSolveException or DllNotFoundException or NotSupportedException)
+        {
+            (backend, reason) = (new CpuBackend(), $" (the GPU cannot be used: {e.Message})");
+        }
+        Console.Error.WriteLine($"device: {backend.Name}{reason}");
+        return backend;
     }
 }
