@@ -100,7 +100,7 @@ public sealed class TrellisEncodingTests
     {
         double power = codebook.Values.ToArray().Average(v => (double)v * v);
         float[] normals = new float[tiles * TrellisCodebook.TileSize];
-        Philox.Normal(seed: 11, RandomPurpose.Test, item: 0, normals);
+        Philox.Normal(seed: 2026, RandomPurpose.Test, item: 0, normals);      // not the tiles that the table was chosen on
         using var backend = new CpuBackend();
         using Tensor targets = Tensor.AllocateHost(DType.F32, tiles, TrellisCodebook.TileSize), values = Tensor.AllocateHost(DType.F32, tiles, TrellisCodebook.TileSize);
         Tensor states = Tensor.AllocateHost(DType.U16, tiles, codebook.Steps);
