@@ -57,6 +57,7 @@ internal static class QuantizeCommand
                     MaxBlocks = parsed.GetValue(maxBlocks),
                     Prompt = parsed.GetValue(prompt),
                     Warn = Output.Warn,
+                    Seed = options.Seed + 1,     // never the text that self: calibration wrote
                 }
                 : null;
             QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, FreshProcess.Digest(parsed.GetValue(job.Device)!), evaluation, progress, cancellationToken).ConfigureAwait(false);
