@@ -97,7 +97,7 @@ public sealed class CalibrationTextTests
     public void ReadDocuments_SharedFile_HasTheKnownTokens(string name, int tokens)
     {
         Tokenizer tokenizer = SharedTokenizers.Load("tokenizers/llama3");
-        IReadOnlyList<string> documents = CalibrationText.ReadDocuments([Path.Combine(SharedData.Path("text/calibration"), name)]);
+        IReadOnlyList<string> documents = CalibrationText.ReadDocuments([SharedData.Path($"text/calibration/{name}")]);
         Assert.That(tokenizer.Encode(documents.Single(), addSpecialTokens: false), Has.Length.EqualTo(tokens));
     }
 
@@ -106,7 +106,7 @@ public sealed class CalibrationTextTests
     [TestCase("wiki.utf8:doc", 2349)]
     [TestCase("tiny.utf8:<|endoftext|>", 317)]
     public void ReadDocuments_SharedFile_HasTheKnownDocuments(string argument, int documents) =>
-        Assert.That(CalibrationText.ReadDocuments([Path.Combine(SharedData.Path("text/calibration"), argument)]), Has.Count.EqualTo(documents));
+        Assert.That(CalibrationText.ReadDocuments([SharedData.Path($"text/calibration/{argument.Split(':')[0]}") + argument[argument.IndexOf(':')..]]), Has.Count.EqualTo(documents));
 
     private string Write(string name, string content)
     {
