@@ -87,4 +87,7 @@ public enum RandomPurpose : uint
 
     /// <summary>Order of calibration sequences.</summary>
     Shuffle = 7,
+
+    /// <summary>Documents drawn by a bootstrap; item = number of the stratum.</summary>
+    Bootstrap = 8,
 }

@@ -38,6 +38,8 @@ public sealed class DecoderBlock : IDisposable
         Tensor queries = Heads(batch, hidden, out Tensor keys, out Tensor values, observeInput);
         if (cache is not null)
             (keys, values) = cache.Append(Index, keys, values);
+        if (batch.KeyRows is { } rows)
+            (keys, values) = (Gather(rows, keys, Scratch.SharedKeys), Gather(rows, values, Scratch.SharedValues));
         Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
         _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
         AddBranch(BlockLinear.Output, mixed, hidden, observeInput);
@@ -114,6 +116,14 @@ public sealed class DecoderBlock : IDisposable
         }
         _backend.Rotary(heads, batch.Positions, _rotary.Cosines, _rotary.Sines, _config.HeadDimension, inverse: false);
         return heads;
+    }
+
+    // Row keyRows[i] of a batch's keys or values becomes row i: an embedding lookup in another guise.
+    private Tensor Gather(Tensor keyRows, Tensor source, Scratch slot)
+    {
+        Tensor gathered = Get(slot, keyRows.Columns, source.Columns);
+        _backend.Embedding(keyRows, source, gathered);
+        return gathered;
     }
 
     private Tensor HeadsBackward(PackedBatch batch, Tensor dHeads, Tensor? headNorm, Scratch rawSlot, Scratch dRawSlot)

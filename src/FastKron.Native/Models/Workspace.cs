@@ -56,6 +56,12 @@ internal enum Scratch
     /// <summary>Values.</summary>
     Values,
 
+    /// <summary>Keys, the shared ones once for each sequence that sees them.</summary>
+    SharedKeys,
+
+    /// <summary>Values, like <see cref="SharedKeys"/>.</summary>
+    SharedValues,
+
     /// <summary>Input of o: the attention's output.</summary>
     Mixed,
 

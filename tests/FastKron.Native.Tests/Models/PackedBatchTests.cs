@@ -44,6 +44,43 @@ public sealed class PackedBatchTests
     }
 
     [Test]
+    public void CreateShared_GroupsThatBeginAlike_HoldsTheirBeginningOnce()
+    {
+        using IBackend backend = Backends.Create("cpu");
+        using PackedBatch batch = PackedBatch.CreateShared(
+            backend, RandomModel.Config(ModelFamily.Llama), [[[1, 2, 3, 4], [1, 2, 5], [1, 2]], [[7, 8]]], out IReadOnlyList<SharedRows> rows);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(Values(batch.Ids), Is.EqualTo([1, 2, 3, 4, 5, 7, 8]));
+            Assert.That(Values(batch.Positions), Is.EqualTo([0, 1, 2, 3, 2, 0, 1]));
+            Assert.That(Values(batch.KeyRows!), Is.EqualTo([0, 1, 2, 3, 0, 1, 4, 5, 6]));
+            Assert.That(batch.Layout.Sequences, Is.EqualTo([new SequenceSpan(0, 4, 0, 4), new SequenceSpan(4, 1, 4, 3), new SequenceSpan(5, 2, 7, 2)]));
+            Assert.That((int[])[rows[0][3], rows[1][2], rows[2][1], rows[3][1]], Is.EqualTo([3, 4, 1, 6]), "rows of the sequences' last tokens");
+        }
+    }
+
+    [TestCase(ModelFamily.Llama)]
+    [TestCase(ModelFamily.Qwen3)]
+    public void CreateShared_ForwardPass_GivesTheHiddenStatesOfWholeSequences(ModelFamily family)
+    {
+        using IBackend backend = Backends.Create("cpu");
+        using DecoderModel model = RandomModel.Create(backend, RandomModel.Config(family));
+        int[] context = RandomModel.Ids(9, 40, item: 1), other = RandomModel.Ids(5, 40, item: 2);
+        int[][][] groups = [[[.. context, 3, 4, 5], [.. context, 6], context], [other], [[.. other, 1, 2], [.. other, 2, 1]]];
+        using PackedBatch whole = PackedBatch.Create(backend, model.Config, [.. groups.SelectMany(g => g)]);
+        using PackedBatch shared = PackedBatch.CreateShared(backend, model.Config, groups, out IReadOnlyList<SharedRows> rows);
+        using Tensor expected = Forward(model, whole), actual = Forward(model, shared);
+        Assert.That(shared.Tokens, Is.EqualTo(9 + 3 + 1 + 5 + 5 + 2 + 2));
+        int row = 0, sequence = 0;
+        foreach (int[] ids in groups.SelectMany(g => g))
+        {
+            for (int position = 0; position < ids.Length; position++, row++)
+                Assert.That(actual.Row<float>(rows[sequence][position]).ToArray(), Is.EqualTo(expected.Row<float>(row).ToArray()).Within(1e-5f));   // float32 sums of values near 1
+            sequence++;
+        }
+    }
+
+    [Test]
     public void Create_EmptyOrTooLongSequenceOrForeignId_NamesIt()
     {
         using IBackend backend = Backends.Create("cpu");
@@ -55,6 +92,13 @@ public sealed class PackedBatchTests
             Assert.That(() => PackedBatch.Create(backend, config, [[1, 40]]), Throws.ArgumentException.With.Message.StartsWith("token 1: id 40, expected 0 to 39"));
             Assert.That(() => PackedBatch.Create(backend, config, [[-1]]), Throws.ArgumentException.With.Message.StartsWith("token 0: id -1"));
         }
+    }
+
+    private static Tensor Forward(DecoderModel model, PackedBatch batch)
+    {
+        Tensor hidden = model.Backend.Allocate(DType.F32, batch.Tokens, model.Config.HiddenSize);
+        model.Forward(batch, hidden);
+        return hidden;
     }
 
     private static int[] Values(Tensor row) => row.AsSpan<int>().ToArray();
