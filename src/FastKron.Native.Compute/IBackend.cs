@@ -42,6 +42,9 @@ public interface IBackend : IDisposable
     /// <summary>Waits until all enqueued work is done.</summary>
     void Synchronize();
 
+    /// <summary>Marks the moment when everything enqueued so far is done, without waiting; the caller disposes it.</summary>
+    TimeMark Mark();
+
     // ---- Matrix ----
 
     /// <summary>c ← alpha · op(a) · op(b) + beta · c, op(x) = x or xᵀ.</summary>

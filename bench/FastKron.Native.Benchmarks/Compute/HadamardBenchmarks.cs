@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using BenchmarkDotNet.Configs;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Tensors;
@@ -8,6 +9,7 @@ namespace FastKron.Native.Benchmarks.Compute;
 
 /// <summary>In-place rotation of one weight matrix; orthonormal, so repeated calls stay bounded. Bytes moved: read and written once.</summary>
 [MemoryDiagnoser]
+[Config(typeof(Columns))]
 public class HadamardBenchmarks : IDisposable
 {
     private readonly CpuBackend _backend = new();
@@ -38,5 +40,14 @@ public class HadamardBenchmarks : IDisposable
         _matrix?.Dispose();
         _backend.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    private sealed class Columns : ManualConfig
+    {
+        public Columns() => AddColumn(new ThroughputColumn("GB/s", benchmark =>
+        {
+            int[] sizes = [.. ((string)benchmark.Parameters[nameof(Shape)]).Split('x').Select(int.Parse)];
+            return 2e-9 * sizes[0] * sizes[1] * ((DType)benchmark.Parameters[nameof(Type)]).Size();
+        }));
     }
 }

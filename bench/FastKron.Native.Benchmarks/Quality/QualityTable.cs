@@ -1,4 +1,5 @@
 using System.Globalization;
+using FastKron.Native.Benchmarking;
 using FastKron.Native.Benchmarks.Results;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Evaluation;
@@ -117,5 +118,5 @@ internal sealed class QualityTable(string repository, string shared)
         Calibration = [Path.Combine(shared, "data", "text", "calibration", "c4.utf8") + ":lines", Path.Combine(shared, "data", "text", "calibration", "wiki.utf8") + ":doc"],
     };
 
-    private static BenchmarkRecord Record(string name, double value) => new() { Suite = "quality", Case = name, Value = value, Unit = "kl", Command = "./build.sh bench quality" };
+    private static BenchmarkRecord Record(string name, double value) => new() { Suite = "quality", Case = name, Value = value, Unit = "kl", Machine = MachineName.Cpu, Command = "./build.sh bench quality" };
 }

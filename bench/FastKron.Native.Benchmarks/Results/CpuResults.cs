@@ -4,6 +4,7 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using FastKron.Native.Benchmarking;
 using Perfolizer.Horology;
 
 namespace FastKron.Native.Benchmarks.Results;
@@ -56,6 +57,7 @@ internal static class CpuResults
                     Unit = column.ColumnName,
                     Rival = baseline?.Descriptor.WorkloadMethod.Name,
                     RivalValue = baseline is null ? null : Rate(summary, column, baseline),
+                    Machine = MachineName.Cpu,
                     Command = $"./build.sh bench cpu {suite}",
                 };
             }

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
+using FastKron.Native.Benchmarking;
 
 namespace FastKron.Native.Benchmarks.Results;
 
@@ -36,8 +36,7 @@ internal static class ReadmeTables
 
     private static string Table(string file, string[] suites)
     {
-        BenchmarkRecord[] records = [.. File.ReadLines(file)
-            .Select(line => JsonSerializer.Deserialize(line, RecordJson.Default.BenchmarkRecord)!)
+        BenchmarkRecord[] records = [.. BenchmarkRecord.Read(file)
             .Where(r => suites.Contains(r.Suite) && !r.Case.Contains('@', StringComparison.Ordinal))];
         if (records.Length == 0)
             throw new InvalidDataException($"{file}: no record of {string.Join(", ", suites)}");

@@ -39,6 +39,9 @@ public sealed partial class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public TimeMark Mark() => new CpuTimeMark();
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         // Nothing is held between operations.

@@ -73,6 +73,13 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public TimeMark Mark()
+    {
+        Enter();
+        return new GpuTimeMark(_stream);
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         Enter();

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace FastKron.Native.Benchmarks.Results;
+namespace FastKron.Native.Benchmarking;
 
 /// <summary>One measured number: a line of <c>bench/results/NAME.jsonl</c>. Null where there is none.</summary>
 public sealed record BenchmarkRecord
@@ -29,7 +29,7 @@ public sealed record BenchmarkRecord
     public double? Floor { get; init; }
 
     /// <summary>Processor or device.</summary>
-    public string Machine { get; init; } = MachineName.Cpu;
+    public required string Machine { get; init; }
 
     /// <summary>Day of the measurement.</summary>
     public string Date { get; init; } = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
@@ -40,20 +40,43 @@ public sealed record BenchmarkRecord
     /// <summary>Command that gives the number again.</summary>
     public required string Command { get; init; }
 
+    /// <summary>The records of a file.</summary>
+    /// <exception cref="InvalidDataException">A line is no record; path and line are named.</exception>
+    public static IEnumerable<BenchmarkRecord> Read(string path)
+    {
+        int number = 0;
+        foreach (string line in File.ReadLines(path))
+        {
+            number++;
+            if (line.Length == 0)
+                continue;
+            BenchmarkRecord? record;
+            try
+            {
+                record = JsonSerializer.Deserialize(line, BenchmarkRecordJson.Default.BenchmarkRecord);
+            }
+            catch (JsonException e)
+            {
+                throw new InvalidDataException($"{path}:{number}: expected a benchmark record: {e.Message}", e);
+            }
+            yield return record ?? throw new InvalidDataException($"{path}:{number}: expected a benchmark record, found null");
+        }
+    }
+
     /// <summary>Replaces the records of the given suites in a file, keeping the others.</summary>
     public static void Replace(string path, IReadOnlyCollection<BenchmarkRecord> records)
     {
         HashSet<string> suites = [.. records.Select(r => r.Suite)];
-        IEnumerable<string> kept = File.Exists(path)
-            ? File.ReadLines(path).Where(line => line.Length > 0 && !suites.Contains(JsonSerializer.Deserialize(line, RecordJson.Default.BenchmarkRecord)!.Suite))
-            : [];
-        string[] lines = [.. kept, .. records.Select(r => JsonSerializer.Serialize(r, RecordJson.Default.BenchmarkRecord))];
+        BenchmarkRecord[] kept = File.Exists(path) ? [.. Read(path).Where(r => !suites.Contains(r.Suite))] : [];
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        File.WriteAllText(path, string.Join('\n', lines) + "\n");
+        File.WriteAllText(path, string.Concat(kept.Concat(records).Select(r => r.ToJson() + "\n")));
     }
+
+    /// <summary>The record as one line of JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, BenchmarkRecordJson.Default.BenchmarkRecord);
 }
 
 /// <summary>Source-generated JSON of records.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(BenchmarkRecord))]
-internal sealed partial class RecordJson : JsonSerializerContext;
+internal sealed partial class BenchmarkRecordJson : JsonSerializerContext;
