@@ -1,6 +1,6 @@
-using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using FastKron.Native.Formats;
 
 namespace FastKron.Native.Calibration;
 
@@ -28,31 +28,9 @@ public static class CalibrationText
             throw new NotSupportedException($"{file.Path}: found the ending '{ending}', supported are .txt, .utf8 and .jsonl, each also with .gz behind it");
         if (jsonLines && file.Split != DocumentSplit.File)
             throw new NotSupportedException($"{file.Path}: found a document split, supported is none for .jsonl, where each line is a document");
-        byte[] bytes = ReadBytes(file.Path, compressed);
+        byte[] bytes = GzipFile.ReadAllBytes(file.Path);
         IEnumerable<string> documents = jsonLines ? ReadJsonLines(file.Path, bytes) : Cut(Decode(file.Path, bytes), file);
         return [.. documents.Where(document => !string.IsNullOrWhiteSpace(document))];
-    }
-
-    private static byte[] ReadBytes(string path, bool compressed)
-    {
-        using FileStream stream = File.OpenRead(path);
-        using Stream content = compressed ? new GZipStream(stream, CompressionMode.Decompress) : stream;
-        using MemoryStream bytes = new();
-        byte[] buffer = new byte[1 << 16];
-        try
-        {
-            for (int read; (read = content.Read(buffer)) > 0;)
-            {
-                if (bytes.Length + read > Array.MaxLength)
-                    throw new InvalidDataException($"{path}: found more than {Array.MaxLength} bytes of text, expected less; split the file");
-                bytes.Write(buffer, 0, read);
-            }
-        }
-        catch (InvalidDataException error) when (compressed && !error.Message.StartsWith(path, StringComparison.Ordinal))
-        {
-            throw new InvalidDataException($"{path}: broken gzip stream: {error.Message} Compress or download the file again", error);
-        }
-        return bytes.ToArray();
     }
 
     private static string Decode(string path, byte[] bytes)

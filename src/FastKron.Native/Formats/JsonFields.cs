@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -116,6 +117,26 @@ internal readonly struct JsonFields
             return null;
         return value.ValueKind == JsonValueKind.String ? value.GetString() : throw Bad(name, "a string");
     }
+
+    /// <summary>A string that must be there.</summary>
+    public string RequiredText(string name) => Text(name) ?? throw Bad(name, "a string");
+
+    /// <summary>An index below <paramref name="count"/> that must be there: a whole number, the same as a string, or false and true for 0 and 1.</summary>
+    public int RequiredIndex(string name, int count)
+    {
+        int index = Find(name) switch
+        {
+            { ValueKind: JsonValueKind.False } => 0,
+            { ValueKind: JsonValueKind.True } => 1,
+            { ValueKind: JsonValueKind.Number } number when number.TryGetInt32(out int value) => value,
+            { ValueKind: JsonValueKind.String } text when int.TryParse(text.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out int value) => value,
+            _ => -1,
+        };
+        return (uint)index < (uint)count ? index : throw Bad(name, $"a whole number from 0 to {count - 1}");
+    }
+
+    /// <summary>Names of all fields, for messages.</summary>
+    public string Names => string.Join(", ", _object.EnumerateObject().Select(p => p.Name));
 
     /// <summary>A list of strings; empty where absent.</summary>
     public List<string> Texts(string name)

@@ -28,7 +28,8 @@ internal static class RandomModel
         TensorType = "float32",
     };
 
-    public static DecoderModel Create(IBackend backend, ModelConfig config)
+    /// <summary>A model; with <paramref name="headDeviation"/> 0 all its logits are 0.</summary>
+    public static DecoderModel Create(IBackend backend, ModelConfig config, float headDeviation = 1)
     {
         uint item = 0;
         var workspace = new Workspace(backend);
@@ -47,7 +48,8 @@ internal static class RandomModel
         ];
         Tensor embedding = Normal(backend, config.VocabularySize, config.HiddenSize, item++, 1, mean: 0);
         return new DecoderModel(
-            backend, config, embedding, blocks, Norm(config.HiddenSize), Matrix(config.VocabularySize, config.HiddenSize), rotary, workspace);
+            backend, config, embedding, blocks, Norm(config.HiddenSize),
+            Normal(backend, config.VocabularySize, config.HiddenSize, item++, headDeviation / MathF.Sqrt(config.HiddenSize), mean: 0), rotary, workspace);
     }
 
     /// <summary>A tensor of mean + deviation · N(0, 1).</summary>
