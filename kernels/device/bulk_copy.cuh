@@ -48,6 +48,61 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity)
                  : "memory");
 }
 
+// Stages of shared memory that one side fills and the other frees, in turn; each side has its own copy. Two barriers a
+// stage, 16 bytes.
+template <int Stages> struct Ring
+{
+    static constexpr int Bytes = Stages * 16;
+
+    uint32_t barriers;
+    int stage = 0, parity = 0;
+
+    __device__ __forceinline__ explicit Ring(uint32_t address) : barriers(address)
+    {
+    }
+
+    // One thread; the numbers of arrivals that fill and free a stage.
+    __device__ __forceinline__ void init(int fillers, int users) const
+    {
+        for (int i = 0; i < Stages; i++)
+        {
+            barrier_init(barriers + i * 16, fillers);
+            barrier_init(barriers + i * 16 + 8, users);
+        }
+    }
+
+    // The barrier that ends with the stage filled, and that which ends with it free again.
+    __device__ __forceinline__ uint32_t full() const
+    {
+        return barriers + stage * 16;
+    }
+
+    __device__ __forceinline__ uint32_t free() const
+    {
+        return barriers + stage * 16 + 8;
+    }
+
+    __device__ __forceinline__ void wait_full() const
+    {
+        barrier_wait(full(), parity);
+    }
+
+    // The first lap finds every stage free.
+    __device__ __forceinline__ void wait_free() const
+    {
+        barrier_wait(free(), parity ^ 1);
+    }
+
+    __device__ __forceinline__ void advance()
+    {
+        if (++stage == Stages)
+        {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
+
 // ---- Copies
 
 // Starts copying the box of the map whose first element is (row, column); barrier counts its bytes.
@@ -58,6 +113,12 @@ __device__ __forceinline__ void copy_box(uint32_t destination, const TensorMap& 
                  "[%4];" ::"r"(destination),
                  "l"(&map), "r"(column), "r"(row), "r"(barrier)
                  : "memory");
+}
+
+// Has this thread arrive when its copies of copy_8_async and copy_16_async have come.
+__device__ __forceinline__ void barrier_arrive_copied(uint32_t barrier)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
 // Has the map read early.

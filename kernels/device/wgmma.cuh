@@ -21,20 +21,20 @@
 constexpr int PanelColumns = 64;
 constexpr int PanelRowBytes = 128;
 
-// Fields in units of 16 bytes: address, offset to the next panel, offset to the next 8 rows; then 128-byte swizzle.
-__device__ __forceinline__ uint64_t panel_across(uint32_t address, uint32_t panelBytes)
+// The low word of an operand's descriptor, in units of 16 bytes: address, offset to the next panel. The high word is the
+// same for all: 8 rows are 1024 bytes, 128-byte swizzle.
+__device__ __forceinline__ uint32_t panel_across(uint32_t address, uint32_t panelBytes)
 {
-    return (1ull << 62) | (static_cast<uint64_t>(8 * PanelRowBytes >> 4) << 32) |
-           (static_cast<uint64_t>(panelBytes >> 4) << 16) | ((address & 0x3ffff) >> 4);
+    return (panelBytes >> 4 << 16) | ((address & 0x3ffff) >> 4);
 }
 
-__device__ __forceinline__ uint64_t panel_along(uint32_t address)
+__device__ __forceinline__ uint32_t panel_along(uint32_t address)
 {
     return panel_across(address, 16);
 }
 
 // The operand bytes further on.
-__device__ __forceinline__ uint64_t advance(uint64_t operand, uint32_t bytes)
+__device__ __forceinline__ uint32_t advance(uint32_t operand, uint32_t bytes)
 {
     return operand + (bytes >> 4);
 }
@@ -94,49 +94,54 @@ template <int Pending, typename... Registers> __device__ __forceinline__ void wg
     "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "                     \
     "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 
-#define WGMMA(N, SUMS, A, B, FLAG, TAIL)                                                                               \
-    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, " FLAG ", 0;\n"                                                \
-    "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, " A ", " B ", accumulate, 1, 1, " TAIL        \
+#define WGMMA_SHARED(N, SUMS, A, B, FLAG, TRANSPOSE)                                                                   \
+    "{\n.reg .pred accumulate;\n.reg .b64 a, b;\n"                                                                     \
+    "setp.ne.b32 accumulate, " FLAG ", 0;\nmov.b64 a, {" A ", 0x40000040};\nmov.b64 b, {" B ", 0x40000040};\n"         \
+    "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, a, b, accumulate, 1, 1, " TRANSPOSE ";\n}"
+#define WGMMA_REGISTERS(N, SUMS, A, B, FLAG, TRANSPOSE)                                                                \
+    "{\n.reg .pred accumulate;\n.reg .b64 b;\n"                                                                        \
+    "setp.ne.b32 accumulate, " FLAG ", 0;\nmov.b64 b, {" B ", 0x40000040};\n"                                           \
+    "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, {" A "}, b, accumulate, 1, 1, " TRANSPOSE      \
     ";\n}"
 
 template <bool TransposeA = false, bool TransposeB = false>
-__device__ __forceinline__ void wgmma(float (&d)[8][4], uint64_t a, uint64_t b, int accumulate)
+__device__ __forceinline__ void wgmma(float (&d)[8][4], uint32_t a, uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA("64", NAMES_0_31, "%32", "%33", "%34", "%35, %36")
+    asm volatile(WGMMA_SHARED("64", NAMES_0_31, "%32", "%33", "%34", "%35, %36")
                  : SUM_32(d, 0)
-                 : "l"(a), "l"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
+                 : "r"(a), "r"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
 }
 
 template <bool TransposeA = false, bool TransposeB = false>
-__device__ __forceinline__ void wgmma(float (&d)[16][4], uint64_t a, uint64_t b, int accumulate)
+__device__ __forceinline__ void wgmma(float (&d)[16][4], uint32_t a, uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA("128", NAMES_0_31 ", " NAMES_32_63, "%64", "%65", "%66", "%67, %68")
+    asm volatile(WGMMA_SHARED("128", NAMES_0_31 ", " NAMES_32_63, "%64", "%65", "%66", "%67, %68")
                  : SUM_64(d, 0)
-                 : "l"(a), "l"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
+                 : "r"(a), "r"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
 }
 
 template <bool TransposeA = false, bool TransposeB = false>
-__device__ __forceinline__ void wgmma(float (&d)[32][4], uint64_t a, uint64_t b, int accumulate)
+__device__ __forceinline__ void wgmma(float (&d)[32][4], uint32_t a, uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA("256", NAMES_0_31 ", " NAMES_32_63 ", " NAMES_64_127, "%128", "%129", "%130", "%131, %132")
+    asm volatile(WGMMA_SHARED("256", NAMES_0_31 ", " NAMES_32_63 ", " NAMES_64_127, "%128", "%129", "%130", "%131, %132")
                  : SUM_128(d, 0)
-                 : "l"(a), "l"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
+                 : "r"(a), "r"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
 }
 
 template <bool TransposeB = false>
-__device__ __forceinline__ void wgmma(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b, int accumulate)
+__device__ __forceinline__ void wgmma(float (&d)[8][4], const uint32_t (&a)[4], uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA("64", NAMES_0_31, "{%32, %33, %34, %35}", "%36", "%37", "%38")
+    asm volatile(WGMMA_REGISTERS("64", NAMES_0_31, "%32, %33, %34, %35", "%36", "%37", "%38")
                  : SUM_32(d, 0)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate), "n"(TransposeB));
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate), "n"(TransposeB));
 }
 
 template <bool TransposeB = false>
-__device__ __forceinline__ void wgmma(float (&d)[16][4], const uint32_t (&a)[4], uint64_t b, int accumulate)
+__device__ __forceinline__ void wgmma(float (&d)[16][4], const uint32_t (&a)[4], uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA("128", NAMES_0_31 ", " NAMES_32_63, "{%64, %65, %66, %67}", "%68", "%69", "%70")
+    asm volatile(WGMMA_REGISTERS("128", NAMES_0_31 ", " NAMES_32_63, "%64, %65, %66, %67", "%68", "%69", "%70")
                  : SUM_64(d, 0)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate), "n"(TransposeB));
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate), "n"(TransposeB));
 }
 
 #undef SUM_4
@@ -147,7 +152,8 @@ __device__ __forceinline__ void wgmma(float (&d)[16][4], const uint32_t (&a)[4],
 #undef NAMES_0_31
 #undef NAMES_32_63
 #undef NAMES_64_127
-#undef WGMMA
+#undef WGMMA_SHARED
+#undef WGMMA_REGISTERS
 
 // Moves registers between the warpgroups of a block; every warp of the warpgroup calls it.
 template <int Registers> __device__ __forceinline__ void raise_registers()

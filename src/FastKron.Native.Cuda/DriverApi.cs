@@ -210,6 +210,12 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)]
     internal static partial CUResult cuEventElapsedTime(out float milliseconds, nint start, nint end);
 
+    // ---- Tensor maps ----
+
+    [LibraryImport(Library)]
+    internal static partial CUResult cuTensorMapEncodeTiled(
+        CudaTensorMap* map, int type, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int fill);
+
     /// <summary>Throws unless the call succeeded.</summary>
     internal static void Check(CUResult result, [CallerArgumentExpression(nameof(result))] string call = "")
     {

@@ -31,6 +31,9 @@ public sealed class KernelImages : IDisposable
     /// <summary>The PTX target in use, for example compute_90a.</summary>
     public string Target { get; }
 
+    /// <summary>Whether the target has the warpgroup products and tensor maps of compute capability 9.0.</summary>
+    public bool HasWarpgroups => Target == Hopper;
+
     /// <summary>Whether this build holds kernels.</summary>
     public static bool AreBuilt => Families(Portable).Any();
 
