@@ -47,6 +47,19 @@ public sealed unsafe class CudaKernel
         return blocks;
     }
 
+    /// <summary>Clusters of blocks that the device holds at once.</summary>
+    /// <param name="clusterBlocks">Blocks of a cluster, as the kernel declares.</param>
+    /// <param name="blockSize">Threads of a block.</param>
+    /// <param name="sharedBytes">Dynamic shared memory of a block.</param>
+    public int MaxActiveClusters(int clusterBlocks, int blockSize, uint sharedBytes)
+    {
+        AllowShared(sharedBytes);
+        var attribute = new CULaunchAttribute { Id = CULaunchAttribute.ClusterDimension, Cluster = clusterBlocks };
+        var config = new CULaunchConfig { Grid = clusterBlocks, Block = blockSize, SharedBytes = sharedBytes, Attributes = &attribute, AttributeCount = 1 };
+        Check(cuOccupancyMaxActiveClusters(out int clusters, _function, &config));
+        return clusters;
+    }
+
     /// <summary>Enqueues the kernel.</summary>
     /// <typeparam name="TArgs">One blittable struct per kernel, fields in parameter order, laid out as the kernel's parameters are.</typeparam>
     /// <param name="stream">The stream.</param>
@@ -59,17 +72,21 @@ public sealed unsafe class CudaKernel
     {
         if (_checkedSize == 0)
             CheckParameters<TArgs>();
-        if (sharedBytes > _dynamicLimit)
-        {
-            Check(cuFuncSetAttribute(_function, CUFunctionAttribute.MaxDynamicSharedSizeBytes, (int)sharedBytes));
-            _dynamicLimit = sharedBytes;
-        }
+        AllowShared(sharedBytes);
         nuint size = _checkedSize;
         fixed (TArgs* buffer = &args)
         {
             void** extra = stackalloc void*[] { BufferPointer, buffer, BufferSize, &size, BufferEnd };
             Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, null, extra), KernelName);
         }
+    }
+
+    private void AllowShared(uint bytes)
+    {
+        if (bytes <= _dynamicLimit)
+            return;
+        Check(cuFuncSetAttribute(_function, CUFunctionAttribute.MaxDynamicSharedSizeBytes, (int)bytes));
+        _dynamicLimit = bytes;
     }
 
     // The parameters' offsets and sizes, walked with a cursor over the struct: they must fill it, up to its final padding.

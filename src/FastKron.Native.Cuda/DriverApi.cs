@@ -136,6 +136,9 @@ internal static unsafe partial class DriverApi
     internal static partial CUResult cuOccupancyMaxActiveBlocksPerMultiprocessor(out int blocks, nint function, int blockSize, nuint sharedBytes);
 
     [LibraryImport(Library)]
+    internal static partial CUResult cuOccupancyMaxActiveClusters(out int clusters, nint function, CULaunchConfig* config);
+
+    [LibraryImport(Library)]
     internal static partial CUResult cuLaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters, void** extra);
 
@@ -222,4 +225,10 @@ internal static unsafe partial class DriverApi
         if (result != CUResult.Success)
             throw new CudaException(result, call);
     }
+
+    // ---- Tensor maps ----
+
+    [LibraryImport(Library)]
+    internal static partial CUResult cuTensorMapEncodeTiled(
+        CudaTensorMap* map, int type, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int fill);
 }

@@ -100,6 +100,32 @@ internal struct CUDA_MEMCPY2D
     public nuint Height;
 }
 
+/// <summary>CUlaunchConfig of cuda.h.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct CULaunchConfig
+{
+    public dim3 Grid;
+    public dim3 Block;
+    public uint SharedBytes;
+    public nint Stream;
+    public CULaunchAttribute* Attributes;
+    public uint AttributeCount;
+}
+
+/// <summary>CUlaunchAttribute of cuda.h with the dimensions of a cluster as its value.</summary>
+[StructLayout(LayoutKind.Explicit, Size = 72)]
+internal struct CULaunchAttribute
+{
+    /// <summary>CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION.</summary>
+    public const int ClusterDimension = 4;
+
+    [FieldOffset(0)]
+    public int Id;
+
+    [FieldOffset(8)]
+    public dim3 Cluster;
+}
+
 /// <summary>Size of a grid or a block.</summary>
 /// <param name="X">First dimension.</param>
 /// <param name="Y">Second dimension.</param>
