@@ -225,10 +225,4 @@ internal static unsafe partial class DriverApi
         if (result != CUResult.Success)
             throw new CudaException(result, call);
     }
-
-    // ---- Tensor maps ----
-
-    [LibraryImport(Library)]
-    internal static partial CUResult cuTensorMapEncodeTiled(
-        CudaTensorMap* map, int type, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int fill);
 }
