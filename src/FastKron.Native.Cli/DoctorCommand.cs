@@ -13,9 +13,26 @@ internal static class DoctorCommand
 {
     public static Command Create()
     {
-        var command = new Command("doctor", "Tell what this machine has: processor, memory, driver, libraries; and run a self-test.");
-        command.SetAction(_ => Run());
+        var dump = new Option<string?>("--dump-cubin") { Description = "write the machine code that the driver makes of every kernel family for cuda:0 to this folder, as FAMILY.cubin, and do nothing else" };
+        var command = new Command("doctor", "Tell what this machine has: processor, memory, driver, libraries; and run a self-test.") { dump };
+        command.SetAction(parsed => parsed.GetValue(dump) is { } folder ? Dump(folder) : Run());
         return command;
+    }
+
+    private static int Dump(string folder)
+    {
+        if (CudaContext.UnavailableReason is { } missing)
+            throw new NotSupportedException($"--dump-cubin {folder}: {missing}");
+        using var context = new CudaContext(0);
+        using var images = new KernelImages(CudaContext.GetDeviceInfo(0).ComputeCapability);
+        Directory.CreateDirectory(folder);
+        foreach (string family in KernelImages.Families(images.Target))
+        {
+            string path = Path.Combine(folder, $"{family}.cubin");
+            File.WriteAllBytes(path, images.MachineCode(family));
+            Console.WriteLine(path);
+        }
+        return 0;
     }
 
     private static int Run()

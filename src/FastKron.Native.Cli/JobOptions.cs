@@ -15,7 +15,7 @@ internal sealed class JobOptions
     private readonly Option<bool> _centre = new("--centre") { Description = "remove the mean gradient" };
     private readonly Option<string[]> _calibration = new("--calibration")
     {
-        Description = "text files (.txt, .jsonl, also .gz; FILE:lines, FILE:doc, FILE:MARKER split documents), or self: for text the model writes itself, self:TOKENS for so many tokens of it",
+        Description = "text files (.txt, .jsonl, also .gz; FILE:lines, FILE:doc, FILE:MARKER split documents), or self: for text the model writes itself, self:TOKENS for so many tokens of it, or the calibration.ids of a factor folder for exactly its tokens",
         DefaultValueFactory = _ => ["self:"],
         AllowMultipleArgumentsPerToken = true,
     };

@@ -72,6 +72,11 @@ public sealed class KernelImages : IDisposable
         }
     }
 
+    /// <summary>The machine code that the driver makes of a family for the device of the current context, for a disassembler.</summary>
+    /// <param name="family">Name of the .cu file without extension.</param>
+    /// <exception cref="CudaException">The driver cannot compile the image; with its log.</exception>
+    public byte[] MachineCode(string family) => CudaModule.CompileToCubin(Read(family));
+
     /// <summary>Unloads all modules.</summary>
     public void Dispose()
     {

@@ -7,11 +7,12 @@ namespace FastKron.Native.Benchmarking;
 /// <param name="backend">Where the operations run.</param>
 public sealed class OperationTimer(IBackend backend) : IDisposable
 {
-    private const int FlushBytes = 256 << 20;     // beyond any cache of a processor or GPU
+    private const int CopyBytes = 256 << 20, FlushRows = 1024;   // beyond any cache of a processor or GPU
     private const int WarmUps = 2, FewestRuns = 5, MostRuns = 50;
     private const double EnoughSeconds = 0.3;
 
-    private readonly Tensor _flush = backend.Allocate(DType.F32, 1, FlushBytes / sizeof(float));
+    private readonly Tensor _flush = BenchmarkData.Normal(backend, DType.F32, FlushRows, CopyBytes / sizeof(float) / FlushRows);
+    private readonly Tensor _flushLabels = BenchmarkData.Indices(backend, FlushRows, limit: 1), _flushLosses = backend.Allocate(DType.F32, 1, FlushRows);
     private double? _bytesPerSecond, _flopsPerSecond;
 
     /// <summary>Bytes read and written each second by a copy of 256 MB: the ceiling of memory-bound work.</summary>
@@ -28,8 +29,9 @@ public sealed class OperationTimer(IBackend backend) : IDisposable
         var seconds = new List<double>();
         for (double total = 0; seconds.Count < FewestRuns || (total < EnoughSeconds && seconds.Count < MostRuns); total += seconds[^1])
         {
-            // The flush also keeps the device busy while the host enqueues, so that launches are not timed.
-            backend.Fill(_flush, seconds.Count);
+            // Reading 256 MB leaves nothing of the operation in a cache, and no written lines that would go to memory on its time.
+            // It also keeps the device busy while the host enqueues, so that launches are not timed.
+            backend.CrossEntropy(_flush, _flushLabels, _flushLosses);
             using TimeMark start = backend.Mark();
             run();
             using TimeMark end = backend.Mark();
@@ -43,12 +45,17 @@ public sealed class OperationTimer(IBackend backend) : IDisposable
     public double FloorSeconds(double bytes, double flops) =>
         Math.Max(bytes > 0 ? bytes / BytesPerSecond : 0, flops > 0 ? flops / FlopsPerSecond : 0);
 
-    /// <summary>Frees the buffer that empties the caches.</summary>
-    public void Dispose() => _flush.Dispose();
+    /// <summary>Frees the buffers that empty the caches.</summary>
+    public void Dispose()
+    {
+        _flush.Dispose();
+        _flushLabels.Dispose();
+        _flushLosses.Dispose();
+    }
 
     private double MeasureCopy()
     {
-        using Tensor source = BenchmarkData.Normal(backend, DType.F32, 1, FlushBytes / sizeof(float)), destination = backend.Allocate(source.Type, source.Rows, source.Columns);
+        using Tensor source = BenchmarkData.Normal(backend, DType.F32, 1, CopyBytes / sizeof(float)), destination = backend.Allocate(source.Type, source.Rows, source.Columns);
         return 2 * source.Bytes / Seconds(() => backend.Convert(source, destination));
     }
 

@@ -12,26 +12,33 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
     /// <summary>Spelling of text that the model writes itself: <c>self:</c> or <c>self:TOKENS</c>.</summary>
     public const string SelfPrefix = "self:";
 
-    private const string Artefact = "calibration.ids";
+    /// <summary>Name of the file of ids in run directories and factor folders.</summary>
+    public const string IdsFile = "calibration" + IdsExtension;
+
+    private const string IdsExtension = ".ids";
 
     /// <summary>Whether the text comes from the model itself.</summary>
     public static bool IsSelf(IReadOnlyList<string> calibration) => calibration is [var only] && only.StartsWith(SelfPrefix, StringComparison.Ordinal);
 
+    /// <summary>Whether the calibration is one file of token ids, as another run left it.</summary>
+    public static bool IsIds(IReadOnlyList<string> calibration) => calibration is [var only] && only.EndsWith(IdsExtension, StringComparison.Ordinal);
+
     /// <summary>The sequences: loaded if they were made before, made otherwise.</summary>
     public CalibrationSet Run(DecoderModel model, CancellationToken cancellationToken)
     {
-        string path = run.ArtefactPath(Artefact);
-        if (run.IsFinished(Artefact))
+        string path = run.ArtefactPath(IdsFile);
+        if (run.IsFinished(IdsFile))
             return CalibrationSet.Load(path);
         int context = Math.Min(options.Context ?? 2048, model.Config.MaxPositions);
-        CalibrationSet calibration = IsSelf(options.Calibration) ? Sample(model, context, cancellationToken) : Pack(model, context);
+        CalibrationSet calibration = IsIds(options.Calibration) ? CalibrationSet.Load(options.Calibration[0])
+            : IsSelf(options.Calibration) ? Sample(model, context, cancellationToken) : Pack(model, context);
         calibration.Save(path);
-        run.Finish(Artefact);
+        run.Finish(IdsFile);
         return calibration;
     }
 
     /// <summary>What was used, if the sequences exist.</summary>
-    public CalibrationSet? Existing => run.IsFinished(Artefact) ? CalibrationSet.Load(run.ArtefactPath(Artefact)) : null;
+    public CalibrationSet? Existing => run.IsFinished(IdsFile) ? CalibrationSet.Load(run.ArtefactPath(IdsFile)) : null;
 
     private CalibrationSet Sample(DecoderModel model, int context, CancellationToken cancellationToken)
     {

@@ -22,6 +22,7 @@ public static class FactorRun
         using RunDirectory run = RunDirectory.Open(options.Output + ".run", JobFingerprint.Compute(options, backend));
         var stage = new FactorStage(options, folder, selection, run, progress);
         stage.Run(backend, cancellationToken);
+        File.Copy(run.ArtefactPath(CalibrationStage.IdsFile), Path.Combine(run.ArtefactPath("factors"), CalibrationStage.IdsFile), overwrite: true);
         Directory.Move(run.ArtefactPath("factors"), options.Output);
         run.Delete();
     }

@@ -31,7 +31,7 @@ public static class JobFingerprint
             job["factors from"] = HashFolder(folder);
         else if (options.Fisher is { } fisher)
         {
-            job["calibration"] = string.Join("; ", options.Calibration.Select(DescribeText));
+            job["calibration"] = CalibrationStage.IsIds(options.Calibration) ? $"ids sha256 {HashFile(options.Calibration[0])}" : string.Join("; ", options.Calibration.Select(DescribeText));
             job["tokens"] = Number(options.Tokens);
             job["context"] = options.Context is { } context ? Number(context) : "default";
             AddFisher(job, fisher);

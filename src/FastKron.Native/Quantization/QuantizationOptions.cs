@@ -37,7 +37,7 @@ public sealed record QuantizationOptions
     /// <summary>Folder of factor files to use instead of making them; null to make them.</summary>
     public string? FactorsFrom { get; init; }
 
-    /// <summary>Calibration files, or the single entry <c>self:</c> (as many tokens as <see cref="Tokens"/>) or <c>self:TOKENS</c>.</summary>
+    /// <summary>Calibration files; or the single entry <c>self:</c> (as many tokens as <see cref="Tokens"/>), <c>self:TOKENS</c>, or a file of ids that a factor run left (<c>calibration.ids</c>), used whole.</summary>
     public IReadOnlyList<string> Calibration { get; init; } = ["self:"];
 
     /// <summary>Calibration tokens in all.</summary>

@@ -42,6 +42,32 @@ public sealed class QuantizationRunTests
         Assert.That(folder.Contains("model.layers.0.mlp.gate_proj.weight") && folder.Contains("model.layers.0.self_attn.q_proj.trellis"), Is.True);
     }
 
+    [Test]
+    public void FactorRun_FromTheIdsOfAnother_GivesTheSameFactors()
+    {
+        using var backend = new CpuBackend();
+        QuantizationOptions Options(string output, string calibration) => new()
+        {
+            Model = SharedData.Model("tiny-qwen3"),
+            Output = Path.Combine(_folder, output),
+            Calibration = [calibration],
+            Skip = ["q", "k", "v", "gate", "up", "down"],
+            Tokens = 512,
+            Fisher = new FisherOptions { Gradients = 2 },
+        };
+        QuantizationOptions sampled = Options("sampled", "self:"), loaded = Options("loaded", Path.Combine(_folder, "sampled", "calibration.ids"));
+        FactorRun.Execute(sampled, backend);
+        FactorRun.Execute(loaded, backend);
+        string[] files = [.. Directory.EnumerateFiles(sampled.Output, "*.safetensors").Select(f => Path.GetFileName(f))];
+        Assert.That(files, Is.Not.Empty);
+        foreach (string file in files)
+        {
+            using SafetensorsFile expected = SafetensorsFile.Open(Path.Combine(sampled.Output, file)), actual = SafetensorsFile.Open(Path.Combine(loaded.Output, file));
+            foreach (SafetensorsTensor tensor in expected.Tensors)
+                Assert.That(actual.Bytes(tensor.Name).SequenceEqual(expected.Bytes(tensor.Name)), $"{file} {tensor.Name}");
+        }
+    }
+
     private async Task<double> DivergenceAsync(string name, FisherOptions? fisher)
     {
         using var backend = new CpuBackend();
