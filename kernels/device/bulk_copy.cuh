@@ -1,6 +1,6 @@
 // Bulk copies of compute capability 9.0: tiles of a matrix described by a tensor map, and the barriers in shared memory
-// that count their bytes. GpuBackend makes the maps: 64 columns by the rows of a tile, 128-byte swizzle, which gives the
-// panels of wgmma.cuh; elements outside the matrix arrive as zeros.
+// that count their bytes. GpuBackend makes the maps: 64 columns by the rows of a tile, 128-byte swizzle, which gives
+// the panels of wgmma.cuh; elements outside the matrix arrive as zeros.
 #pragma once
 #include <cstdint>
 
@@ -52,13 +52,17 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity)
 // stage, 16 bytes.
 template <int Stages> struct Ring
 {
-    static constexpr int Bytes = Stages * 16;
-
     uint32_t barriers;
     int stage = 0, parity = 0;
 
     __device__ __forceinline__ explicit Ring(uint32_t address) : barriers(address)
     {
+    }
+
+    // The address behind the barriers.
+    __device__ __forceinline__ uint32_t end() const
+    {
+        return barriers + Stages * 16;
     }
 
     // One thread; the numbers of arrivals that fill and free a stage.

@@ -9,8 +9,8 @@
 // multiple of 1024; 16-byte chunk c of row r lies at c ^ (r mod 8). A copy by tensor map with 128-byte swizzle (see
 // bulk_copy.cuh) makes one. The inner dimension of the product (k) runs
 //   along the rows:   panel_along(address); its next 16 of k are 32 bytes on, to the end of the panel;
-//   across the rows:  panel_across(address, bytes from a panel to the next): "transposed"; the next 16 of k are 16 rows,
-//                     2048 bytes, on; M or N above 64 goes on in the next panel.
+//   across the rows:  panel_across(address, bytes from a panel to the next): "transposed"; the next 16 of k are 16
+//                     rows, 2048 bytes, on; M or N above 64 goes on in the next panel.
 //
 // Order: wgmma_begin over all sums and register operands, wgmma..., wgmma_commit, wgmma_wait<groups still pending> over
 // the sums that are then read.
@@ -21,8 +21,8 @@
 constexpr int PanelColumns = 64;
 constexpr int PanelRowBytes = 128;
 
-// The low word of an operand's descriptor, in units of 16 bytes: address, offset to the next panel. The high word is the
-// same for all: 8 rows are 1024 bytes, 128-byte swizzle.
+// The low word of an operand's descriptor, in units of 16 bytes: address, offset to the next panel. The high word is
+// the same for all: 8 rows are 1024 bytes, 128-byte swizzle.
 __device__ __forceinline__ uint32_t panel_across(uint32_t address, uint32_t panelBytes)
 {
     return (panelBytes >> 4 << 16) | ((address & 0x3ffff) >> 4);
@@ -100,8 +100,8 @@ template <int Pending, typename... Registers> __device__ __forceinline__ void wg
     "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, a, b, accumulate, 1, 1, " TRANSPOSE ";\n}"
 #define WGMMA_REGISTERS(N, SUMS, A, B, FLAG, TRANSPOSE)                                                                \
     "{\n.reg .pred accumulate;\n.reg .b64 b;\n"                                                                        \
-    "setp.ne.b32 accumulate, " FLAG ", 0;\nmov.b64 b, {" B ", 0x40000040};\n"                                           \
-    "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, {" A "}, b, accumulate, 1, 1, " TRANSPOSE      \
+    "setp.ne.b32 accumulate, " FLAG ", 0;\nmov.b64 b, {" B ", 0x40000040};\n"                                          \
+    "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.bf16.bf16 {" SUMS "}, {" A "}, b, accumulate, 1, 1, " TRANSPOSE     \
     ";\n}"
 
 template <bool TransposeA = false, bool TransposeB = false>
@@ -123,9 +123,10 @@ __device__ __forceinline__ void wgmma(float (&d)[16][4], uint32_t a, uint32_t b,
 template <bool TransposeA = false, bool TransposeB = false>
 __device__ __forceinline__ void wgmma(float (&d)[32][4], uint32_t a, uint32_t b, int accumulate)
 {
-    asm volatile(WGMMA_SHARED("256", NAMES_0_31 ", " NAMES_32_63 ", " NAMES_64_127, "%128", "%129", "%130", "%131, %132")
-                 : SUM_128(d, 0)
-                 : "r"(a), "r"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
+    asm volatile(
+        WGMMA_SHARED("256", NAMES_0_31 ", " NAMES_32_63 ", " NAMES_64_127, "%128", "%129", "%130", "%131, %132")
+        : SUM_128(d, 0)
+        : "r"(a), "r"(b), "r"(accumulate), "n"(TransposeA), "n"(TransposeB));
 }
 
 template <bool TransposeB = false>

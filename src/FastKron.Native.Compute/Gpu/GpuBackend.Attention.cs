@@ -1,9 +1,9 @@
 using FastKron.Native.Compute.Tensors;
-using FastKron.Native.Cuda;
 
 namespace FastKron.Native.Compute.Gpu;
 
-// BF16 heads of 64 or 128 elements at 16-byte addresses go to the tensor cores; sequences with few queries (decoding), other sizes, other
+// BF16 heads of 64 or 128 elements at 16-byte addresses go to the tensor cores, on compute capability 9.0 by the kernels of
+// GpuBackend.Attention.Warpgroups.cs, whose blocks own as many queries and keys as the others'; sequences with few queries (decoding), other sizes, other
 // alignments and F32 to the kernels that take one row at a time. Which one depends on the sequence alone, never on its neighbours in the batch.
 public sealed unsafe partial class GpuBackend
 {
@@ -41,16 +41,20 @@ public sealed unsafe partial class GpuBackend
         var args = new AttentionArgs(
             output.Address, logSumExp?.Address ?? 0, q.Address, k.Address, v.Address, works.Address, (nuint)output.Stride,
             (nuint)(logSumExp?.Stride ?? 0), (nuint)q.Stride, (nuint)k.Stride, (nuint)v.Stride, heads, keyHeads);
-        if (tiles.Length > 0)
+        if (tiles.Length > 0 && _images.HasWarpgroups)
+        {
+            WarpgroupForward(args, tiles, q, k, v, d);
+        }
+        else if (tiles.Length > 0)
         {
             uint sharedBytes = (uint)((ForwardQueries + 2 * ForwardKeys) * d * sizeof(ushort));
-            Kernel("attention", $"attention_bf16_d{d}").Launch(_stream, Grid(tiles, heads), ForwardThreads, args, sharedBytes);
+            Kernel("attention", $"attention_bf16_d{d}").Launch(_stream, Items(tiles, heads), ForwardThreads, args, sharedBytes);
         }
         if (rows.Length > 0)
         {
             string name = tiled ? $"attention_decode_bf16_d{d}" : $"attention_rows_{RowKernel(q.Type, d)}";
             var rowArgs = new RowArgs<AttentionArgs>(args with { Works = works.Address + tiles.Length * sizeof(AttentionWork) }, d);
-            Kernel("attention", name).Launch(_stream, Grid(rows, heads), AttentionRowThreads, rowArgs);
+            Kernel("attention", name).Launch(_stream, Items(rows, heads), AttentionRowThreads, rowArgs);
         }
     }
 
@@ -92,19 +96,23 @@ public sealed unsafe partial class GpuBackend
             dk.Address, dv.Address, dOutput.Address, q.Address, k.Address, v.Address, terms.Address,
             works.Address + queryWorks.Length * sizeof(AttentionWork), (nuint)dk.Stride, (nuint)dv.Stride, (nuint)dOutput.Stride, (nuint)q.Stride,
             (nuint)k.Stride, (nuint)v.Stride, (nuint)q.Rows, heads, keyHeads);
-        if (tiled)
+        if (tiled && _images.HasWarpgroups)
+        {
+            WarpgroupBackward(keyArgs, keyWorks, queryArgs, queryWorks, dOutput, q, k, v, d);
+        }
+        else if (tiled)
         {
             uint keyBytes = (uint)((2 * KeyKernelKeys + 4 * KeyKernelQueries) * d * sizeof(ushort) + 2 * KeyKernelQueries * TermBytes);
-            Kernel("attention", $"attention_backward_key_{suffix}").Launch(_stream, Grid(keyWorks, keyHeads), KeyKernelThreads, keyArgs, keyBytes);
+            Kernel("attention", $"attention_backward_key_{suffix}").Launch(_stream, Items(keyWorks, keyHeads), KeyKernelThreads, keyArgs, keyBytes);
             uint queryBytes = (uint)(4 * QueryKernelKeys * d * sizeof(ushort));
-            Kernel("attention", $"attention_backward_query_{suffix}").Launch(_stream, Grid(queryWorks, heads), QueryKernelThreads, queryArgs, queryBytes);
+            Kernel("attention", $"attention_backward_query_{suffix}").Launch(_stream, Items(queryWorks, heads), QueryKernelThreads, queryArgs, queryBytes);
         }
         else
         {
             Kernel("attention", $"attention_rows_backward_key_{suffix}")
-                .Launch(_stream, Grid(keyWorks, keyHeads), AttentionRowThreads, new RowArgs<AttentionBackwardKeyArgs>(keyArgs, d));
+                .Launch(_stream, Items(keyWorks, keyHeads), AttentionRowThreads, new RowArgs<AttentionBackwardKeyArgs>(keyArgs, d));
             Kernel("attention", $"attention_rows_backward_query_{suffix}")
-                .Launch(_stream, Grid(queryWorks, heads), AttentionRowThreads, new RowArgs<AttentionBackwardQueryArgs>(queryArgs, d));
+                .Launch(_stream, Items(queryWorks, heads), AttentionRowThreads, new RowArgs<AttentionBackwardQueryArgs>(queryArgs, d));
         }
     }
 
@@ -125,7 +133,7 @@ public sealed unsafe partial class GpuBackend
     private static string RowKernel(DType type, int headDimension) =>
         $"{(type == DType.BF16 ? "bf16" : "f32")}_d{(headDimension <= SmallHead ? SmallHead : LargestHead)}";
 
-    private static dim3 Grid(AttentionWork[] works, int heads) => new(checked((uint)((long)works.Length * heads)));
+    private static int Items(AttentionWork[] works, int heads) => checked(works.Length * heads);
 
     /// <summary>Two lists behind each other in device memory.</summary>
     private DeviceMemory Upload(AttentionWork[] first, AttentionWork[] second)

@@ -59,6 +59,23 @@ public sealed class AttentionTests
             Assert.That(Read(backend, result), Is.All.Matches<float>(float.IsFinite));
     }
 
+    [Test, RequiresGpu]
+    public void Attention_BFloat16NeighbourOfNaN_ChangesNothingElse([Values(64, 128)] int dimension)
+    {
+        using var backend = new GpuBackend();
+        // Whole tiles and parts of them, before and behind the rows of NaN.
+        int[] lengths = [70, 40, 300];
+        using Call call = Call.Random(backend, DType.BF16, dimension, lengths);
+        call.Run();
+        Tensor[] others = [.. call.Results.SelectMany(result => new[] { result.SliceRows(0, 70), result.SliceRows(110, 300) })];
+        float[][] before = [.. others.Select(result => Read(backend, result))];
+        foreach (Tensor operand in new[] { call.Q, call.K, call.V, call.DOutput })
+            backend.Fill(operand.SliceRows(70, 40), double.NaN);
+        call.Run();
+        Assert.That(others.Select(result => Read(backend, result)), Is.EqualTo(before));
+        Assert.That(Read(backend, call.Output.SliceRows(70, 40)), Is.All.NaN);
+    }
+
     [Test]
     public void Attention_OneThread_EqualsManyBitForBit()
     {

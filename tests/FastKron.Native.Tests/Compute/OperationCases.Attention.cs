@@ -47,6 +47,8 @@ internal static partial class OperationCases
                 ("tiny 4/2 of 64, 512", true, new(4, 2, 64, [new(0, 512, 0, 512)])),
                 ("smollm2 9/3 of 64, packed", true, new(9, 3, 64, [new(0, 70, 0, 70), new(70, 129, 70, 129), new(199, 3, 199, 3)])),
                 ("llama 32/8 of 128", true, new(32, 8, 128, [new(0, 256, 0, 256)])),
+                ("packed 8/2 of 128", true, new(8, 2, 128, [new(0, 129, 0, 129), new(129, 64, 129, 64), new(193, 9, 193, 9), new(202, 383, 202, 383)])),
+                ("cached 4/1 of 128", true, new(4, 1, 128, [new(0, 200, 0, 333), new(200, 16, 340, 300)])),
                 ("decoding 8/2 of 128", true, new(8, 2, 128, [new(0, 1, 0, 300), new(1, 9, 300, 140), new(10, 0, 440, 5), new(10, 100, 445, 131)])),
                 ("decoding 4/2 of 64", true, new(4, 2, 64, [new(0, 1, 0, 300)])),
                 ("unaligned 4/2 of 64", false, new(4, 2, 64, [new(0, 33, 0, 33)])),
