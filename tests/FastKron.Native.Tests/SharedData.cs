@@ -11,6 +11,9 @@ internal static class SharedData
     /// <summary>A model folder under tests/models.</summary>
     public static string Model(string name) => System.IO.Path.Combine(Root, "tests", "models", name);
 
+    /// <summary>A file of this repository under tests/.</summary>
+    public static string TestFile(string relative) => System.IO.Path.Combine(Root, "tests", relative);
+
     /// <summary>A path in the shared folder; skips the test where it is absent, fails where FASTKRON_REQUIRE_GPU=1 asks for a complete run.</summary>
     public static string Path(string relative)
     {
