@@ -1,19 +1,19 @@
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 using static FastKron.Native.Cuda.DriverApi;
 
 namespace FastKron.Native.Cuda;
 
 /// <summary>CUtensorMap: describes a BF16 tensor in device memory and a box of it to the copy engine of compute capability 9.0. A kernel takes it as a
 /// <c>__grid_constant__</c> parameter.</summary>
-[StructLayout(LayoutKind.Sequential, Size = Bytes)]
-public readonly struct CudaTensorMap
+[InlineArray(Bytes / sizeof(ulong))]
+public struct CudaTensorMap
 {
     private const int Bytes = 128, Alignment = 64, MaximumRank = 5;
 
     // Values of cuda.h.
     private const int TypeBF16 = 9, Swizzle128Bytes = 3, Promotion256Bytes = 3;
 
-    private readonly ulong _first;
+    private ulong _first;
 
     /// <summary>Describes a tensor whose boxes arrive in shared memory with 128-byte swizzle: 16-byte chunk c of 128-byte row r at c ^ (r mod 8). Elements outside
     /// the tensor arrive as zeros.</summary>
