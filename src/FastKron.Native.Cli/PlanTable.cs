@@ -21,6 +21,8 @@ internal static class PlanTable
             table.Row($"time, {stage.Name}", Number($"{stage.Seconds:F0} s"));
         table.Row("time, total", Number($"{plan.Stages.Sum(s => s.Seconds):F0} s"));
         Output.Write(table);
+        if (plan.Warning is { } warning)
+            Output.Warn(warning);
     }
 
     private static string Number(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

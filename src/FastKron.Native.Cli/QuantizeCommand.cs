@@ -80,7 +80,11 @@ internal static class QuantizeCommand
         if (report.Evaluation is { } evaluation)
             EvaluationTable.AddRows(table, evaluation);
         foreach (StageReport stage in report.Stages)
+        {
             table.Row($"seconds, {stage.Name}", "", Number($"{stage.Seconds:F1}"));
+            foreach (StageReport part in stage.Parts ?? [])
+                table.Row($"  {part.Name}", "", Number($"{part.Seconds:F1}"));
+        }
         table.Row("seconds, total", "", Number($"{report.Stages.Sum(s => s.Seconds):F1}"));
         Output.Write(table);
         if (report.Evaluation is not null)

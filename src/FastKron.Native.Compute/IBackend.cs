@@ -21,6 +21,15 @@ public interface IBackend : IDisposable
     /// <summary>Type in which activations and dense weights are held: F32 on the CPU, BF16 on a GPU.</summary>
     DType ActivationType { get; }
 
+    /// <summary>Whether tensors of <see cref="Allocate"/> lie in host memory.</summary>
+    bool IsHost { get; }
+
+    /// <summary>Bytes that <see cref="Allocate"/> could still give: memory of the device, or of the machine.</summary>
+    long AvailableBytes { get; }
+
+    /// <summary>Tokens that should go through a model at once: enough to fill the device, and no more memory than that takes.</summary>
+    int BatchTokens { get; }
+
     // ---- Memory ----
 
     /// <summary>Allocates an uninitialised tensor; the caller disposes it.</summary>
@@ -39,11 +48,25 @@ public interface IBackend : IDisposable
     /// <summary>Sets every element.</summary>
     void Fill(Tensor destination, double value);
 
-    /// <summary>Waits until all enqueued work is done.</summary>
-    void Synchronize();
+    /// <summary>Allocates an uninitialised host tensor for <see cref="StartCopy"/>; page-locked where a device copies. The caller disposes it.</summary>
+    /// <exception cref="OutOfMemoryException">Message: bytes asked.</exception>
+    Tensor AllocateHost(DType type, int rows, int columns);
 
-    /// <summary>Marks the moment when everything enqueued so far is done, without waiting; the caller disposes it.</summary>
-    TimeMark Mark();
+    /// <summary>Starts a copy between host and device beside the operations; does not wait.</summary>
+    /// <param name="source">Without gaps, in host (<see cref="AllocateHost"/>) or device memory.</param>
+    /// <param name="destination">Same type and shape, without gaps, in the other memory.</param>
+    /// <param name="after">What the copy waits for: it sees nothing else of the order of operations.</param>
+    /// <returns>A fence behind the copy. Until it is passed both tensors must stay, the source unchanged.</returns>
+    IFence StartCopy(Tensor source, Tensor destination, params ReadOnlySpan<IFence> after);
+
+    /// <summary>A fence behind all operations enqueued so far (not the copies of <see cref="StartCopy"/>), without waiting; the caller disposes it.</summary>
+    IFence Mark();
+
+    /// <summary>Makes all operations enqueued from now on wait for a fence; the caller does not wait.</summary>
+    void Await(IFence fence);
+
+    /// <summary>Waits until all enqueued work is done, copies too.</summary>
+    void Synchronize();
 
     // ---- Matrix ----
 
@@ -150,8 +173,7 @@ public interface IBackend : IDisposable
     /// <param name="seed">Philox key.</param>
     /// <param name="stream">Philox stream.</param>
     /// <param name="firstToken">Philox item of row 0; row t uses firstToken + t.</param>
-    /// <param name="labels">(1, T) I32, out.</param>
-    /// <exception cref="ArithmeticException">A row holds NaN or no logit above −∞; the message names it, and its label is −1.</exception>
+    /// <param name="labels">(1, T) I32, out; −1 where a row holds NaN or no logit above −∞.</param>
     /// <remarks>The noise is <see cref="GumbelNoise"/>, bit by bit, so every backend draws the same labels from the same logits.</remarks>
     void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels);
 

@@ -100,14 +100,6 @@ internal static class TransformerArguments
         Require(statistics, onHost, DType.F32, reference.Rows, LogitStatistics.Count);
     }
 
-    /// <summary>The exception of <see cref="IBackend.SampleLabels"/> if a row got no label.</summary>
-    public static void ThrowIfUndrawn(ReadOnlySpan<int> labels)
-    {
-        int bad = labels.IndexOf(-1);
-        if (bad >= 0)
-            throw new ArithmeticException($"logits: row {bad} holds NaN or no number above -infinity, so no label can be drawn from it");
-    }
-
     private static void RequireGroups(bool onHost, Tensor x, Tensor weight)
     {
         RequireActivations(x, onHost);

@@ -94,6 +94,12 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)]
     internal static partial CUResult cuMemFreeHost(nint pointer);
 
+    [LibraryImport(Library, EntryPoint = "cuMemHostRegister_v2")]
+    internal static unsafe partial CUResult cuMemHostRegister(void* pointer, nuint bytes, uint flags);
+
+    [LibraryImport(Library)]
+    internal static unsafe partial CUResult cuMemHostUnregister(void* pointer);
+
     [LibraryImport(Library, EntryPoint = "cuMemcpyHtoDAsync_v2")]
     internal static partial CUResult cuMemcpyHtoDAsync(nint destination, void* source, nuint bytes, nint stream);
 

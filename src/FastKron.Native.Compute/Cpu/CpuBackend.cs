@@ -29,6 +29,15 @@ public sealed partial class CpuBackend : IBackend
     /// <inheritdoc/>
     public DType ActivationType => DType.F32;
 
+    /// <inheritdoc/>
+    public bool IsHost => true;
+
+    /// <inheritdoc/>
+    public long AvailableBytes => HostMemory.AvailableBytes;
+
+    /// <inheritdoc/>
+    public int BatchTokens => 2048;
+
     private static string InstructionSet =>
         Vector512.IsHardwareAccelerated ? "AVX-512" : Vector256.IsHardwareAccelerated ? "AVX2" : Vector128.IsHardwareAccelerated ? "128-bit SIMD" : "scalar";
 
@@ -37,9 +46,6 @@ public sealed partial class CpuBackend : IBackend
     {
         // Operations of this backend finish before they return.
     }
-
-    /// <inheritdoc/>
-    public TimeMark Mark() => new CpuTimeMark();
 
     /// <inheritdoc/>
     public void Dispose()

@@ -24,6 +24,9 @@ internal sealed class DeviceHeap : IDisposable
     /// <summary>Most bytes in use at once.</summary>
     public long PeakBytes { get; private set; }
 
+    /// <summary>Bytes that could still be allocated, as far as they lie together: free on the device, or held here and not in use.</summary>
+    public long AvailableBytes => _context.GetFreeDeviceMemorySize() + _pool.Reserved - _pool.Used;
+
     /// <summary>A block of at least <paramref name="bytes"/>, uninitialised.</summary>
     /// <exception cref="InsufficientMemoryException">The device has not that much; the message says what it has and what lowers use.</exception>
     public DeviceMemory Allocate(long bytes)

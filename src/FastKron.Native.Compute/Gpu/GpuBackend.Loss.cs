@@ -1,4 +1,3 @@
-using System.Buffers;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 
@@ -32,7 +31,6 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <inheritdoc/>
-    /// <remarks>Waits: the labels are read back to see whether every row got one.</remarks>
     public void SampleLabels(Tensor logits, ulong seed, RandomPurpose stream, uint firstToken, Tensor labels)
     {
         Enter();
@@ -42,18 +40,6 @@ public sealed unsafe partial class GpuBackend
         var args = new SampleLabelsArgs(
             labels.Address, logits.Address, (nuint)logits.Stride, logits.Columns, seed, (uint)stream, firstToken, RowsAligned(logits) ? 1 : 0);
         Kernel("loss", Typed(logits.Type, "sample_labels_f32", "sample_labels_bf16")).Launch(_stream, logits.Rows, LossThreads, args);
-
-        int[] rented = ArrayPool<int>.Shared.Rent(labels.Columns);
-        try
-        {
-            Span<int> drawn = rented.AsSpan(0, labels.Columns);
-            Download(labels, drawn);
-            TransformerArguments.ThrowIfUndrawn(drawn);
-        }
-        finally
-        {
-            ArrayPool<int>.Shared.Return(rented);
-        }
     }
 
     /// <inheritdoc/>

@@ -12,7 +12,7 @@ public sealed partial class GpuBackend : IBackend
     private const long WorkspaceBytes = 32 << 20;
 
     private readonly CudaContext _context;
-    private readonly CudaStream _stream;
+    private readonly CudaStream _stream, _uploads, _downloads;
     private readonly DeviceHeap _heap;
     private readonly HostStaging _staging;
     private readonly CudaBlas _blas;
@@ -41,7 +41,7 @@ public sealed partial class GpuBackend : IBackend
             _context.Dispose();
             throw;
         }
-        _stream = new CudaStream();
+        (_stream, _uploads, _downloads) = (new CudaStream(), new CudaStream(), new CudaStream());
         _heap = new DeviceHeap(_context, _stream);
         _staging = new HostStaging(_stream);
         _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
@@ -59,6 +59,22 @@ public sealed partial class GpuBackend : IBackend
     /// <inheritdoc/>
     public DType ActivationType => DType.BF16;
 
+    /// <inheritdoc/>
+    public bool IsHost => false;
+
+    /// <inheritdoc/>
+    public long AvailableBytes
+    {
+        get
+        {
+            Enter();
+            return _heap.AvailableBytes;
+        }
+    }
+
+    /// <inheritdoc/>
+    public int BatchTokens => 16384;
+
     /// <summary>Bytes of device memory in use.</summary>
     public long UsedBytes => _heap.UsedBytes;
 
@@ -70,20 +86,14 @@ public sealed partial class GpuBackend : IBackend
     {
         Enter();
         _stream.Synchronize();
-    }
-
-    /// <inheritdoc/>
-    public TimeMark Mark()
-    {
-        Enter();
-        return new GpuTimeMark(_stream);
+        _uploads.Synchronize();
+        _downloads.Synchronize();
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Enter();
-        _stream.Synchronize();
+        Synchronize();
         _images.Dispose();
         _solver.Dispose();
         _blas.Dispose();
@@ -91,6 +101,8 @@ public sealed partial class GpuBackend : IBackend
         _staging.Dispose();
         _heap.Dispose();
         _stream.Dispose();
+        _uploads.Dispose();
+        _downloads.Dispose();
         _context.Dispose();
     }
 

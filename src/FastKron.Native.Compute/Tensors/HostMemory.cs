@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace FastKron.Native.Compute.Tensors;
@@ -21,6 +22,17 @@ public sealed unsafe class HostMemory : SafeHandle
     /// <summary>Bytes of all blocks that are allocated and not yet freed, process-wide.</summary>
     public static long OutstandingBytes => Interlocked.Read(ref _outstanding);
 
+    /// <summary>Bytes of memory that the machine, or the container, can still give without swapping.</summary>
+    public static long AvailableBytes
+    {
+        get
+        {
+            GCMemoryInfo info = GC.GetGCMemoryInfo();
+            long unused = info.TotalAvailableMemoryBytes - Environment.WorkingSet;
+            return Math.Max(0, OperatingSystem.IsLinux() ? Math.Min(unused, LinuxAvailableBytes()) : unused);
+        }
+    }
+
     /// <summary>Size in bytes.</summary>
     public nint Bytes { get; }
 
@@ -40,6 +52,14 @@ public sealed unsafe class HostMemory : SafeHandle
         {
             throw new InsufficientMemoryException($"host memory: asked for {bytes:N0} bytes, the system refused");
         }
+    }
+
+    // What the kernel reckons free with the caches that it would drop.
+    private static long LinuxAvailableBytes()
+    {
+        const string Field = "MemAvailable:";
+        string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(l => l.StartsWith(Field, StringComparison.Ordinal));
+        return line is null ? long.MaxValue : long.Parse(line.AsSpan(Field.Length).Trim().TrimEnd("kB"), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture) * 1024;
     }
 
     /// <inheritdoc/>

@@ -87,6 +87,15 @@ internal static class TensorArguments
             throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in host memory, found {tensor}", name);
     }
 
+    /// <summary>Checks <see cref="IBackend.StartCopy"/>.</summary>
+    public static void StartCopy(Tensor source, Tensor destination)
+    {
+        if (source.Type != destination.Type || source.Rows != destination.Rows || source.Columns != destination.Columns)
+            throw new ArgumentException($"expected {source} as the source, found {destination}", nameof(destination));
+        if (!source.IsContiguous || !destination.IsContiguous)
+            throw new ArgumentException($"expected tensors without gaps, found {source} and {destination}", nameof(source));
+    }
+
     /// <summary>Whether the type is a floating-point type.</summary>
     public static bool IsFloating(DType type) => type is DType.F32 or DType.F64 or DType.BF16 or DType.F16;
 }

@@ -32,9 +32,9 @@ public sealed class OperationTimer(IBackend backend) : IDisposable
             // Reading 256 MB leaves nothing of the operation in a cache, and no written lines that would go to memory on its time.
             // It also keeps the device busy while the host enqueues, so that launches are not timed.
             backend.CrossEntropy(_flush, _flushLabels, _flushLosses);
-            using TimeMark start = backend.Mark();
+            using IFence start = backend.Mark();
             run();
-            using TimeMark end = backend.Mark();
+            using IFence end = backend.Mark();
             seconds.Add(end.SecondsSince(start));
         }
         seconds.Sort();

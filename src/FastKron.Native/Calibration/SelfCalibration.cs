@@ -79,6 +79,7 @@ public static class SelfCalibration
                 backend.SampleLabels(logits, seed, RandomPurpose.Calibration, item, drawn.SliceColumns(lane, rows));
             }
             backend.Download<int>(drawn, next);
+            LossGradient.RequireDrawn(next);
             for (int lane = 0; lane < lanes; lane++)
                 current[lane] = model.Config.BosToken is { } bos && bos != current[lane] && model.Config.EosTokens.Contains(current[lane]) ? bos : next[lane];
         }

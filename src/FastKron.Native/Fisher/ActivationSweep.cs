@@ -8,12 +8,12 @@ namespace FastKron.Native.Fisher;
 /// <summary>Second moments of the linears' inputs, X ᵀX/T, in one forward sweep block by block: the factor that LDLQ uses.</summary>
 /// <remarks>q, k, v share their input, and so do gate and up: one Gram matrix each. Source: GPTQ, arXiv:2210.17323, and QuIP,
 /// arXiv:2307.13304.</remarks>
-public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
+internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
 {
     private readonly IBackend _backend = model.Backend;
 
     /// <summary>The linears whose inputs differ: the first of each group that shares one.</summary>
-    internal static IReadOnlyList<BlockLinear> Groups { get; } = [BlockLinear.Query, BlockLinear.Output, BlockLinear.Gate, BlockLinear.Down];
+    public static IReadOnlyList<BlockLinear> Groups { get; } = [BlockLinear.Query, BlockLinear.Output, BlockLinear.Gate, BlockLinear.Down];
 
     /// <summary>Runs the sweep.</summary>
     /// <param name="minibatches">Groups of sequences; the grouping does not matter here.</param>
@@ -22,24 +22,34 @@ public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
     /// to the last; freed after the call.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked before each piece of work.</param>
+    /// <returns>Seconds of the device in each stage.</returns>
     /// <exception cref="ArgumentException">No sequence.</exception>
-    public void Run(
+    public IReadOnlyDictionary<CollectionStage, double> Run(
         IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<ILinear, Tensor> accept,
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
-        if (tokens == 0)
-            throw new ArgumentException("expected at least one sequence", nameof(minibatches));
+        CollectionSize size = MicroBatch.SizeOf(minibatches);
         int end = model.Blocks.Count;
         while (end > 0 && !model.Blocks[end - 1].Linears.Any(l => isWanted(l.Name)))
             end--;
 
-        var meter = new ProgressMeter(progress, model.Config.Layers, end * tokens * FisherWork.Forward(model.Config));
-        List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens);
+        var meter = new ProgressMeter(progress, model.Config.Layers, end * size.Tokens * FisherWork.Forward(model.Config));
+        FisherPlan plan = FisherPlan.Create(model.Config, options, size, _backend, model.WeightBytes);
+        List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens ?? _backend.BatchTokens);
         try
         {
+            using var clock = new StageClock(_backend);
+            using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
+            HiddenState state = store.Rent();
+            for (int i = 0; i < batches.Count; i++)
+            {
+                HiddenView view = store.Target(state, i);
+                model.Embed(batches[i].Batch, view.Tensor);
+                store.Write(view, state, i);
+            }
             for (int layer = 0; layer < end; layer++)
-                SweepBlock(batches, layer, tokens, isWanted, accept, meter, cancellationToken);
+                SweepBlock(batches, layer, store, state, size.Tokens, isWanted, accept, clock, meter, cancellationToken);
+            return clock.Read();
         }
         finally
         {
@@ -48,8 +58,8 @@ public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
     }
 
     private void SweepBlock(
-        List<MicroBatch> batches, int layer, long tokens, Func<string, bool> isWanted, Action<ILinear, Tensor> accept, ProgressMeter meter,
-        CancellationToken cancellationToken)
+        List<MicroBatch> batches, int layer, HiddenStore store, HiddenState state, long tokens, Func<string, bool> isWanted,
+        Action<ILinear, Tensor> accept, StageClock clock, ProgressMeter meter, CancellationToken cancellationToken)
     {
         DecoderBlock block = model.Blocks[layer];
         ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];
@@ -62,22 +72,24 @@ public sealed class ActivationSweep(DecoderModel model, FisherOptions options)
                 grams.Add(first, gram);
                 _backend.Fill(gram, 0);
             }
-            foreach (MicroBatch batch in batches)
+            for (int i = 0; i < batches.Count; i++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                using Tensor hidden = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-                if (batch.State is null)
-                    model.Embed(batch.Batch, hidden);
-                else
-                    _backend.Restore(batch.State, hidden);
-                block.Forward(batch.Batch, hidden, observeInput: (linear, x) =>
+                store.Prefetch(state, i + 1);
+                HiddenView view = store.Read(state, i);
+                using (clock.Enter(CollectionStage.Forward))
                 {
-                    if (grams.TryGetValue(linear, out Tensor? gram))
-                        _backend.SymmetricRankK(x, transposeA: true, gram, 1.0 / tokens, 1);
-                });
-                batch.State ??= Tensor.AllocateHost(hidden.Type, hidden.Rows, hidden.Columns);
-                _backend.Save(hidden, batch.State);
-                meter.Add(batch.Batch.Tokens * FisherWork.Forward(model.Config), layer);
+                    block.Forward(batches[i].Batch, view.Tensor, observeInput: (linear, x) =>
+                    {
+                        if (grams.TryGetValue(linear, out Tensor? gram))
+                        {
+                            using (clock.Enter(CollectionStage.Stack))
+                                _backend.SymmetricRankK(x, transposeA: true, gram, 1.0 / tokens, 1);
+                        }
+                    });
+                }
+                store.Write(view, state, i);
+                meter.Add(batches[i].Batch.Tokens * FisherWork.Forward(model.Config), layer);
             }
             foreach (ILinear linear in wanted)
             {

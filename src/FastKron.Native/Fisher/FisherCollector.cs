@@ -15,11 +15,15 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
 {
     private readonly IBackend _backend = model.Backend;
 
+    /// <summary>Seconds of the device in each stage of the last collection; empty before.</summary>
+    public IReadOnlyDictionary<CollectionStage, double> StageSeconds { get; private set; } = new Dictionary<CollectionStage, double>();
+
     /// <summary>Makes factors.</summary>
     /// <param name="minibatches">K groups of sequences.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs factors.</param>
-    /// <param name="accept">Takes over each wanted linear's factors and disposes them; called as they are made: from the last block for
-    /// gradients, from the first for activations.</param>
+    /// <param name="accept">Sees each wanted linear's factors in host memory, which is used again after the call: from the last block for
+    /// gradients, from the first for activations. Called on another thread, one call at a time, while others are made; all calls have
+    /// returned when this returns.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked at least once per second of work on models of a size that the device suits.</param>
     /// <exception cref="FactorSolverException">A linear's gradients or inputs are zero or not finite.</exception>
@@ -28,24 +32,27 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
+        using var output = new FactorOutput(_backend, model.Config, accept);
         if (options.Source == FactorSource.Activation)
         {
-            var sweep = new ActivationSweep(model, options);
-            sweep.Run(minibatches, isWanted, (linear, moment) => accept(FromMoment(linear.Name, moment, tokens)), progress, cancellationToken);
-            return;
+            StageSeconds = new ActivationSweep(model, options).Run(
+                minibatches, isWanted, (linear, moment) => AddMoment(output, linear.Name, moment, tokens), progress, cancellationToken);
         }
-        new GradientSweep(model, options).Run(
-            minibatches, isWanted, stack => accept(Fit(stack, tokens, cancellationToken)), progress, cancellationToken);
+        else
+        {
+            StageSeconds = new GradientSweep(model, options).Run(
+                minibatches, isWanted, stack => Fit(output, stack, tokens, cancellationToken), progress, cancellationToken);
+        }
+        output.Complete();
     }
 
-    private KroneckerFactors Fit(GradientStack stack, long tokens, CancellationToken cancellationToken)
+    private void Fit(FactorOutput output, GradientStack stack, long tokens, CancellationToken cancellationToken)
     {
         using SolvedFactors solved = FactorSolvers.Solve(stack, options.Solver, cancellationToken);
-        KroneckerFactors factors = solved.ToHost(_backend, stack.Name);
-        return factors with { Evidence = factors.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() } };
+        output.Add(stack.Name, solved.HOut, solved.HIn, solved.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() });
     }
 
-    private KroneckerFactors FromMoment(string name, Tensor moment, long tokens)
+    private void AddMoment(FactorOutput output, string name, Tensor moment, long tokens)
     {
         long start = Stopwatch.GetTimestamp();
         double diagonal = FactorSolverException.RequirePositive(_backend.MeanDiagonal(moment), name, 0, "mean diagonal of X ᵀX");
@@ -53,13 +60,12 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         using Tensor normalized = _backend.Allocate(DType.F32, moment.Rows, moment.Columns);   // the moment may serve several linears
         _backend.Convert(moment, normalized);
         _backend.Scale(1 / diagonal, normalized);
-        var evidence = new FactorEvidence
+        output.Add(name, null, normalized, new FactorEvidence
         {
             Source = FactorSource.Activation.ToText(),
             Tokens = tokens,
             Scale = diagonal,
             Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds,
-        };
-        return new KroneckerFactors(name, null, SolvedFactors.ToHost(_backend, normalized), evidence);
+        });
     }
 }

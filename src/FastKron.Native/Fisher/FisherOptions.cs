@@ -23,13 +23,18 @@ public sealed record FisherOptions
     /// <summary>Seed of sampled labels.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Tokens that go through the model at once; a longer sequence still goes alone. Changes the order of float32 sums.</summary>
-    public int MicroBatchTokens { get; init; } = 2048;
+    /// <summary>Tokens that go through the model at once; a longer sequence still goes alone. Null: as many as suit the device. Changes the order
+    /// of float32 sums.</summary>
+    public int? MicroBatchTokens { get; init; }
 
     /// <summary>Type of stored gradients: BF16 or F32.</summary>
     public DType GradientType { get; init; } = DType.BF16;
 
-    /// <summary>Host bytes that the inputs of blocks may take; null: half of the machine's memory. Less means recomputation, with the same
+    /// <summary>Bytes that may be used on the device, weights included; null: what is free. Less means copies and recomputation, with the same
+    /// result.</summary>
+    public long? MaxDeviceBytes { get; init; }
+
+    /// <summary>Bytes of page-locked host memory that may be used beside a device; null: what is free. Less means recomputation, with the same
     /// result.</summary>
     public long? MaxHostBytes { get; init; }
 }

@@ -1,85 +1,189 @@
+using System.Globalization;
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
+using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>What a collection will need.</summary>
+/// <summary>How much a collection has to do.</summary>
+/// <param name="Tokens">Calibration tokens.</param>
+/// <param name="LongestSequence">Tokens of the longest sequence.</param>
+/// <param name="LowestBlock">First block that needs factors; above 0 where a run is resumed.</param>
+public readonly record struct CollectionSize(long Tokens, int LongestSequence, int LowestBlock = 0);
+
+/// <summary>What a collection will hold, before it starts.</summary>
+/// <remarks>
+/// A state is the hidden state, or its gradient, of all tokens. They are kept on the device as far as they fit there, then in page-locked host
+/// memory; with fewer than one for each block the missing ones are computed again (<see cref="InputSchedule"/>), with the same result.
+/// </remarks>
 public sealed record FisherPlan
 {
-    /// <summary>Bytes of host memory for the inputs of blocks and the gradient of the hidden states.</summary>
-    public required long HostBytes { get; init; }
+    // What allocations may be short of the memory that is free: pieces between them, and what libraries take.
+    private const double Usable = 0.95;
 
-    /// <summary>Bytes of the largest block's gradient stacks on the device; of its Gram matrices for activations.</summary>
-    public required long StackBytes { get; init; }
-
-    /// <summary>Most bytes a solver holds on the device beside the stacks, for the largest linear.</summary>
-    public required long SolverBytes { get; init; }
-
-    /// <summary>Bytes of the seven linears of every block.</summary>
+    /// <summary>Bytes of all weights on the device.</summary>
     public required long WeightBytes { get; init; }
 
-    /// <summary>Inputs are kept for every block of this distance; those between are recomputed.</summary>
-    public required int CheckpointInterval { get; init; }
+    /// <summary>Bytes of activations and logits of one micro-batch on the device.</summary>
+    public required long ScratchBytes { get; init; }
 
-    /// <summary>Estimates a collection over <paramref name="tokens"/> tokens.</summary>
-    /// <exception cref="InsufficientMemoryException">The inputs of blocks do not fit <see cref="FisherOptions.MaxHostBytes"/>: bytes
-    /// needed, allowed, cure.</exception>
-    public static FisherPlan Create(ModelConfig config, FisherOptions options, long tokens, DType activationType)
+    /// <summary>Bytes of the gradients of the largest group of linears on the device; of a block's Gram matrices for activations.</summary>
+    public required long StackBytes { get; init; }
+
+    /// <summary>Most bytes that a solver holds on the device beside the stacks, for the largest linear.</summary>
+    public required long SolverBytes { get; init; }
+
+    /// <summary>Bytes of one state.</summary>
+    public required long StateBytes { get; init; }
+
+    /// <summary>States on the device.</summary>
+    public required int ResidentStates { get; init; }
+
+    /// <summary>States in page-locked host memory.</summary>
+    public required int HostStates { get; init; }
+
+    /// <summary>Bytes on the device for states of the host that are worked on.</summary>
+    public required long WindowBytes { get; init; }
+
+    /// <summary>Bytes of host memory from which factors are written while others are fitted.</summary>
+    public required long OutputBytes { get; init; }
+
+    /// <summary>Linears of a block whose gradients are on the device together; a block is swept once for each group.</summary>
+    public required IReadOnlyList<IReadOnlyList<BlockLinear>> Groups { get; init; }
+
+    /// <summary>Forward passes of one block that are made again for want of memory.</summary>
+    public required int RecomputedBlocks { get; init; }
+
+    /// <summary>What to tell the user about memory; null if nothing.</summary>
+    public string? Warning { get; init; }
+
+    /// <summary>Most bytes on the device at once, weights included.</summary>
+    public long DeviceBytes => WeightBytes + ScratchBytes + WindowBytes + StackBytes + SolverBytes + ResidentStates * StateBytes;
+
+    /// <summary>Most bytes of page-locked host memory at once.</summary>
+    public long HostBytes => HostStates * StateBytes + OutputBytes;
+
+    /// <summary>Plans a collection.</summary>
+    /// <param name="config">The model.</param>
+    /// <param name="options">What is collected.</param>
+    /// <param name="size">How much.</param>
+    /// <param name="backend">Where.</param>
+    /// <param name="loadedBytes">Bytes of the weights that are on the device already.</param>
+    public static FisherPlan Create(ModelConfig config, FisherOptions options, CollectionSize size, IBackend backend, long loadedBytes = 0)
     {
-        (int Outputs, int Inputs)[] shapes = [.. BlockLinears.All.Select(l => l.Shape(config))];
-        long blockWeights = shapes.Sum(s => (long)s.Outputs * s.Inputs);
-        long hidden = tokens * config.HiddenSize * activationType.Size();
-        if (options.Source == FactorSource.Activation)
+        int perGradient = (int)Math.Min(int.MaxValue, (size.Tokens + options.Gradients - 1) / options.Gradients);
+        int batch = Math.Max(size.LongestSequence, Math.Min(options.MicroBatchTokens ?? backend.BatchTokens, perGradient));
+        int element = backend.ActivationType.Size();
+        long state = size.Tokens * config.HiddenSize * element, window = (long)batch * config.HiddenSize * element;
+        var shell = new FisherPlan
         {
-            return new FisherPlan
-            {
-                HostBytes = hidden,
-                StackBytes = ActivationSweep.Groups.Sum(l => Square(l.Shape(config).Inputs)) * sizeof(float),
-                SolverBytes = 0,
-                WeightBytes = config.Layers * blockWeights * activationType.Size(),
-                CheckpointInterval = 1,
-            };
-        }
-        int interval = Interval(config.Layers, hidden, options.MaxHostBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2);
-        return new FisherPlan
-        {
-            HostBytes = hidden * HiddenCopies(config.Layers, interval),
-            StackBytes = blockWeights * options.Gradients * options.GradientType.Size(),
-            SolverBytes = shapes.Max(s => SolverBytesOf(s.Outputs, s.Inputs, options)),
-            WeightBytes = config.Layers * blockWeights * activationType.Size(),
-            CheckpointInterval = interval,
+            WeightBytes = WeightBytesOf(config, element),
+            ScratchBytes = DecoderModel.ScratchBytes(config, batch, backend) + size.Tokens * sizeof(int) * IntegersOfAToken,
+            StackBytes = 0,
+            SolverBytes = BlockLinears.All.Max(l => SolverBytesOf(l.Shape(config), options, backend)),
+            StateBytes = state,
+            ResidentStates = 0,
+            HostStates = 0,
+            WindowBytes = HiddenStore.WindowBuffers(usesHost: false) * window,
+            OutputBytes = FactorOutput.Bytes(config),
+            Groups = [],
+            RecomputedBlocks = 0,
         };
+        long device = (long)(Usable * (options.MaxDeviceBytes ?? backend.AvailableBytes + loadedBytes));
+        bool activation = options.Source == FactorSource.Activation;
+        int blocks = config.Layers - size.LowestBlock;
+        int all = activation ? 1 : blocks + 1, fewest = activation ? 1 : InputSchedule.Fewest(config.Layers, size.LowestBlock) + 1;
+        shell = shell with { Groups = Group(config, options, perGradient > batch, device - shell.DeviceBytes - (backend.IsHost ? fewest * state : 0)) };
+        shell = shell with { StackBytes = shell.Groups.Max(g => g.Sum(l => StackBytesOf(l, config, options, perGradient > batch))) };
+
+        int resident = (int)Math.Clamp((device - shell.DeviceBytes) / Math.Max(1, state), 0, all);
+        if (backend.IsHost)
+            return shell.WithStates(Math.Max(resident, fewest), 0, config, size, activation, resident < fewest ? Short(device, shell.DeviceBytes + fewest * state) : null);
+
+        long wider = HiddenStore.WindowBuffers(usesHost: true) * window;
+        if (resident < all)
+            resident = (int)Math.Clamp((device - shell.DeviceBytes - wider) / Math.Max(1, state), 0, all);
+        long host = (long)(Usable * (options.MaxHostBytes ?? HostMemory.AvailableBytes));
+        int fit = (int)Math.Clamp((host - shell.OutputBytes) / Math.Max(1, state), 0, all - resident), needed = Math.Max(0, fewest - resident);
+        shell = shell with { WindowBytes = resident < all ? wider : window };
+        return shell.WithStates(
+            resident, Math.Max(fit, needed), config, size, activation, fit < needed ? Short(host, shell.OutputBytes + needed * state) : null);
+    }
+
+    // Ids, positions, true labels, drawn labels.
+    private const int IntegersOfAToken = 4;
+
+    private FisherPlan WithStates(int resident, int host, ModelConfig config, CollectionSize size, bool activation, string? warning) => this with
+    {
+        ResidentStates = resident,
+        HostStates = host,
+        Warning = warning,
+        RecomputedBlocks = activation ? 0 : new InputSchedule(config.Layers, size.LowestBlock, resident + host - 1).Recomputed,
+    };
+
+    private static string Short(long free, long needed) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"host memory: {needed / 1e9:F1} GB are needed, {free / 1e9:F1} GB seem to be free; if an allocation fails use fewer calibration tokens (--tokens)");
+
+    private static long WeightBytesOf(ModelConfig config, int element)
+    {
+        long blocks = (long)config.Layers * BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (long)s.Outputs * s.Inputs);
+        long norms = config.HiddenSize + config.Layers * (2L * config.HiddenSize + (config.HasQueryKeyNorm ? 2 * config.HeadDimension : 0));
+        long rotary = (long)config.MaxPositions * config.HeadDimension;
+        return (blocks + (config.TiedHead ? 1 : 2) * (long)config.VocabularySize * config.HiddenSize) * element + (norms + rotary) * sizeof(float);
+    }
+
+    // As few groups as fit, in the order of the linears; one that fits nowhere stands alone.
+    private static List<IReadOnlyList<BlockLinear>> Group(ModelConfig config, FisherOptions options, bool inPieces, long free)
+    {
+        if (options.Source == FactorSource.Activation)
+            return [BlockLinears.All];
+        var groups = new List<IReadOnlyList<BlockLinear>>();
+        var open = new List<BlockLinear>();
+        long used = 0;
+        foreach (BlockLinear linear in BlockLinears.All)
+        {
+            long bytes = StackBytesOf(linear, config, options, inPieces);
+            if (open.Count > 0 && used + bytes > free)
+            {
+                groups.Add([.. open]);
+                open.Clear();
+                used = 0;
+            }
+            open.Add(linear);
+            used += bytes;
+        }
+        groups.Add(open);
+        return groups;
+    }
+
+    private static long StackBytesOf(BlockLinear linear, ModelConfig config, FisherOptions options, bool inPieces)
+    {
+        (int outputs, int inputs) = linear.Shape(config);
+        if (options.Source == FactorSource.Activation)
+            return ActivationSweep.Groups.Contains(linear) ? Square(inputs) * sizeof(float) : 0;
+        // A gradient that comes in pieces is summed in F32.
+        return (long)outputs * inputs * (options.Gradients * options.GradientType.Size() + (inPieces ? sizeof(float) : 0));
     }
 
     private static long Square(long n) => n * n;
 
-    // Likelihood: value and next of both sides, one F64 factorisation and its F32 root, and P of the product's size.
-    private static long SolverBytesOf(int outputs, int inputs, FisherOptions options)
+    // Likelihood: value and next of both sides, one F64 factorisation and its F32 root. All: the backend's workspace of products.
+    private static long SolverBytesOf((int Outputs, int Inputs) shape, FisherOptions options, IBackend backend)
     {
-        long pair = (Square(outputs) + Square(inputs)) * sizeof(float), largest = Square(Math.Max(outputs, inputs));
-        return options.Solver.Kind switch
+        long pair = (Square(shape.Outputs) + Square(shape.Inputs)) * sizeof(float), largest = Square(Math.Max(shape.Outputs, shape.Inputs));
+        if (options.Source == FactorSource.Activation)
+            return Square(shape.Inputs) * sizeof(float);
+        long products = backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes;
+        return products + options.Solver.Kind switch
         {
-            SolverKind.Likelihood => 2 * pair + largest * (sizeof(double) + sizeof(float)),
+            SolverKind.Likelihood => 2 * pair + largest * (2 * sizeof(double) + sizeof(float)),
             SolverKind.Power => 2 * pair,
             _ => (options.Solver.LanczosSteps + 2L) * pair,
         };
     }
 
-    // Inputs kept from the forward pass, those of one segment but its first, and the gradient.
-    private static int HiddenCopies(int layers, int interval) => (layers + interval - 1) / interval + Math.Min(interval, layers);
-
-    private static int Interval(int layers, long hiddenBytes, long allowed)
-    {
-        int best = 1;
-        for (int interval = 1; interval <= layers; interval++)
-        {
-            if (HiddenCopies(layers, interval) * hiddenBytes <= allowed)
-                return interval;
-            if (HiddenCopies(layers, interval) < HiddenCopies(layers, best))
-                best = interval;
-        }
-        throw new InsufficientMemoryException(
-            $"inputs of blocks: {HiddenCopies(layers, best) * hiddenBytes:N0} bytes are needed at least, {allowed:N0} are allowed; "
-            + "use fewer calibration tokens (--tokens)");
-    }
+    // Intermediate products of a Kronecker operation, libraries' workspaces.
+    private const long ProductBytes = 1L << 30;
 }

@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
@@ -7,11 +8,10 @@ namespace FastKron.Native.Fisher;
 /// <summary>The reverse block sweep: all calibration tokens forward once, then block by block from the last, each block's gradients
 /// stacked, handed out and freed.</summary>
 /// <remarks>
-/// Weights are never changed. On the device lives one block's stack; on the host live the inputs of blocks (all, or every n-th with
-/// recomputation between, as <see cref="FisherPlan"/> decides) and one gradient of the hidden states. The loss of a minibatch is the mean
-/// over its tokens (labels).
+/// Weights are never changed. On the device lives one block's stack; inputs of blocks and one gradient of the hidden states live where
+/// <see cref="FisherPlan"/> puts them. The loss of a minibatch is the mean over its tokens (labels).
 /// </remarks>
-public sealed class GradientSweep(DecoderModel model, FisherOptions options)
+internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
 {
     private readonly IBackend _backend = model.Backend;
 
@@ -22,32 +22,43 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
     /// after the call.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked before each piece of work.</param>
+    /// <returns>Seconds of the device in each stage.</returns>
     /// <exception cref="ArgumentException">No minibatch, an empty one, or none of its tokens has a true label.</exception>
-    /// <exception cref="InsufficientMemoryException">See <see cref="FisherPlan.Create"/>.</exception>
-    public void Run(
+    /// <exception cref="InsufficientMemoryException">An allocation failed: bytes, cure.</exception>
+    /// <exception cref="ArithmeticException">The model's logits hold NaN.</exception>
+    public IReadOnlyDictionary<CollectionStage, double> Run(
         IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<GradientStack> accept,
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        if (minibatches.Count == 0 || minibatches.Any(m => m.Count == 0))
-            throw new ArgumentException("expected at least one minibatch and in each at least one sequence", nameof(minibatches));
+        CollectionSize size = MicroBatch.SizeOf(minibatches);
         int lowest = 0;
         while (lowest < model.Blocks.Count && !model.Blocks[lowest].Linears.Any(l => isWanted(l.Name)))
             lowest++;
+        using var clock = new StageClock(_backend);
         if (lowest == model.Blocks.Count)
-            return;
+            return clock.Read();
 
-        long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
-        FisherPlan plan = FisherPlan.Create(model.Config, options with { Gradients = minibatches.Count }, tokens, _backend.ActivationType);
-        var meter = new ProgressMeter(progress, model.Config.Layers, Work(tokens, minibatches.Count, lowest, plan.CheckpointInterval, isWanted));
-        List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens);
+        FisherPlan plan = FisherPlan.Create(
+            model.Config, options with { Gradients = minibatches.Count }, size with { LowestBlock = lowest }, _backend, model.WeightBytes);
+        var schedule = new InputSchedule(model.Config.Layers, lowest, plan.ResidentStates + plan.HostStates - 1);
+        var meter = new ProgressMeter(progress, model.Config.Layers, Work(size.Tokens, minibatches.Count, lowest, schedule, isWanted));
+        List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens ?? _backend.BatchTokens);
         try
         {
-            ForwardAll(batches, plan.CheckpointInterval, lowest, meter, cancellationToken);
+            using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
+            var pass = new Pass(batches, store, clock, meter, cancellationToken);
+            var inputs = new HiddenState?[model.Config.Layers];
+            HiddenState gradient = ForwardAll(pass, schedule, inputs);
+            TopGradient(pass, gradient, size.Tokens);
             for (int layer = model.Blocks.Count - 1; layer >= lowest; layer--)
             {
-                RestoreInputs(batches, layer, plan.CheckpointInterval, lowest, meter, cancellationToken);
-                SweepBlock(batches, layer, minibatches.Count, isWanted, accept, meter, cancellationToken);
+                if (inputs[layer] is null)
+                    Recompute(pass, schedule.StartOfGap(layer), layer, inputs);
+                SweepBlock(pass, layer, plan.Groups, inputs[layer]!, gradient, minibatches.Count, isWanted, accept);
+                store.Return(inputs[layer]!);
+                inputs[layer] = null;
             }
+            return clock.Read();
         }
         finally
         {
@@ -55,114 +66,180 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
         }
     }
 
-    private double Work(long tokens, int gradients, int lowest, int interval, Func<string, bool> isWanted)
+    private double Work(long tokens, int gradients, int lowest, InputSchedule schedule, Func<string, bool> isWanted)
     {
-        int layers = model.Blocks.Count, lastSegment = (layers - 1) / interval * interval;
-        double recomputed = 0;
-        for (int start = lowest / interval * interval; start < lastSegment; start += interval)
-            recomputed += interval - 1;
-        double forward = (layers + recomputed) * FisherWork.Forward(model.Config), backward = (layers - lowest) * FisherWork.Backward(model.Config);
+        int layers = model.Blocks.Count;
+        double forward = (layers + schedule.Recomputed) * FisherWork.Forward(model.Config), backward = (layers - lowest) * FisherWork.Backward(model.Config);
         IEnumerable<ILinear> wanted = model.Blocks.SelectMany(b => b.Linears).Where(l => isWanted(l.Name));
         return tokens * (forward + FisherWork.Head(model.Config) + backward)
             + wanted.Sum(l => FisherWork.Solver(options.Solver, gradients, l.Outputs, l.Inputs));
     }
 
-    // Keeps the inputs of every interval-th block and of the last segment, and the loss gradient at the top.
-    private void ForwardAll(List<MicroBatch> batches, int interval, int lowest, ProgressMeter meter, CancellationToken cancellationToken)
+    // Leaves the inputs that the schedule keeps, and returns the last block's output.
+    private HiddenState ForwardAll(Pass pass, InputSchedule schedule, HiddenState?[] inputs)
     {
-        int lastSegment = (model.Blocks.Count - 1) / interval * interval, firstKept = lowest / interval * interval;
-        foreach (MicroBatch batch in batches)
+        HiddenState state = Embed(pass);
+        for (int layer = 0; layer < model.Blocks.Count; layer++)
         {
-            using Tensor hidden = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-            model.Embed(batch.Batch, hidden);
-            for (int layer = 0; layer < model.Blocks.Count; layer++)
+            HiddenState next = state;
+            if (schedule.Keeps(layer))
+                (inputs[layer], next) = (state, pass.Store.Rent());
+            Forward(pass, layer, state, next, CollectionStage.Forward);
+            state = next;
+        }
+        return state;
+    }
+
+    // The inputs of some blocks once more, from the kept input below the first, or from the embedding.
+    private void Recompute(Pass pass, int first, int last, HiddenState?[] inputs)
+    {
+        if (first == 0)
+            inputs[first++] = Embed(pass);
+        for (int layer = first; layer <= last; layer++)
+        {
+            inputs[layer] = pass.Store.Rent();
+            Forward(pass, layer - 1, inputs[layer - 1]!, inputs[layer]!, CollectionStage.Recomputation);
+        }
+    }
+
+    private HiddenState Embed(Pass pass)
+    {
+        HiddenState state = pass.Store.Rent();
+        for (int i = 0; i < pass.Batches.Count; i++)
+        {
+            HiddenView view = pass.Store.Target(state, i);
+            model.Embed(pass.Batches[i].Batch, view.Tensor);
+            pass.Store.Write(view, state, i);
+        }
+        return state;
+    }
+
+    // to ← block(from); the same state twice: in place.
+    private void Forward(Pass pass, int layer, HiddenState from, HiddenState to, CollectionStage stage)
+    {
+        for (int i = 0; i < pass.Batches.Count; i++)
+        {
+            pass.CancellationToken.ThrowIfCancellationRequested();
+            pass.Store.Prefetch(from, i + 1);
+            HiddenView input = pass.Store.Read(from, i), output = input;
+            if (from != to)
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (layer >= firstKept && (layer % interval == 0 || layer >= lastSegment))
-                    batch.Inputs[layer] = _backend.SaveToHost(hidden);
-                model.Blocks[layer].Forward(batch.Batch, hidden);
+                output = pass.Store.Target(to, i);
+                using (pass.Clock.Enter(CollectionStage.Copies))
+                    _backend.Convert(input.Tensor, output.Tensor);
+                pass.Store.Release(input);
             }
-            cancellationToken.ThrowIfCancellationRequested();
-            using Tensor gradient = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-            TopGradient(batch, hidden, gradient);
-            batch.State = _backend.SaveToHost(gradient);
-            meter.Add(batch.Batch.Tokens * (model.Blocks.Count * FisherWork.Forward(model.Config) + FisherWork.Head(model.Config)), -1);
+            using (pass.Clock.Enter(stage))
+                model.Blocks[layer].Forward(pass.Batches[i].Batch, output.Tensor);
+            pass.Store.Write(output, to, i);
+            pass.Meter.Add(pass.Batches[i].Batch.Tokens * FisherWork.Forward(model.Config), stage == CollectionStage.Forward ? -1 : layer);
         }
     }
 
-    private void TopGradient(MicroBatch batch, Tensor hidden, Tensor gradient)
+    // state: the last block's output in, the gradient of the loss with respect to it out.
+    private void TopGradient(Pass pass, HiddenState state, long tokens)
     {
-        if (options.Labels == LabelSource.True)
+        bool sampled = options.Labels == LabelSource.Sampled;
+        using Tensor labels = _backend.Allocate(DType.I32, 1, checked((int)(sampled ? tokens : 0)));
+        for (int i = 0; i < pass.Batches.Count; i++)
         {
-            if (batch.MinibatchLabels == 0)
-                throw new ArgumentException("a minibatch has no token with a successor: true labels need sequences of at least two tokens");
-            LossGradient.FromLabels(model, hidden, batch.Batch.NextTokens, 1f / batch.MinibatchLabels, gradient);
-            return;
-        }
-        using Tensor labels = _backend.Allocate(DType.I32, 1, batch.Batch.Tokens);
-        LossGradient.FromSampledLabels(model, hidden, options.Seed, batch.FirstToken, labels, 1f / batch.MinibatchTokens, gradient);
-    }
-
-    // On entering a segment from above: recomputes the inputs that the forward pass did not keep.
-    private void RestoreInputs(
-        List<MicroBatch> batches, int layer, int interval, int lowest, ProgressMeter meter, CancellationToken cancellationToken)
-    {
-        int start = layer / interval * interval;
-        foreach (MicroBatch batch in batches)
-        {
-            if (batch.Inputs[layer] is not null)
-                continue;
-            using Tensor hidden = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-            _backend.Restore(batch.Inputs[start]!, hidden);
-            for (int below = start; below < layer; below++)
+            pass.CancellationToken.ThrowIfCancellationRequested();
+            MicroBatch batch = pass.Batches[i];
+            pass.Store.Prefetch(state, i + 1);
+            HiddenView hidden = pass.Store.Read(state, i), gradient = pass.Store.Borrow(i);
+            using (pass.Clock.Enter(CollectionStage.Head))
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                model.Blocks[below].Forward(batch.Batch, hidden);
-                if (below + 1 >= lowest)
-                    batch.Inputs[below + 1] = _backend.SaveToHost(hidden);
+                if (sampled)
+                {
+                    LossGradient.FromSampledLabels(
+                        model, hidden.Tensor, options.Seed, batch.FirstToken, labels.SliceColumns((int)batch.FirstToken, batch.Batch.Tokens),
+                        1f / batch.MinibatchTokens, gradient.Tensor);
+                }
+                else
+                {
+                    if (batch.MinibatchLabels == 0)
+                        throw new ArgumentException("a minibatch has no token with a successor: true labels need sequences of at least two tokens");
+                    LossGradient.FromLabels(model, hidden.Tensor, batch.Batch.NextTokens, 1f / batch.MinibatchLabels, gradient.Tensor);
+                }
             }
-            meter.Add(batch.Batch.Tokens * (layer - start) * FisherWork.Forward(model.Config), layer);
+            pass.Store.Release(hidden);
+            pass.Store.Write(gradient, state, i);
+            pass.Meter.Add(batch.Batch.Tokens * FisherWork.Head(model.Config), -1);
+        }
+        if (sampled)
+        {
+            int[] drawn = new int[labels.Columns];
+            _backend.Download<int>(labels, drawn);
+            LossGradient.RequireDrawn(drawn);
         }
     }
 
+    // Once for each group of linears; the last time the gradient moves on to the block below.
     private void SweepBlock(
-        List<MicroBatch> batches, int layer, int gradients, Func<string, bool> isWanted, Action<GradientStack> accept, ProgressMeter meter,
-        CancellationToken cancellationToken)
+        Pass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
+        Func<string, bool> isWanted, Action<GradientStack> accept)
     {
         DecoderBlock block = model.Blocks[layer];
-        using var stacks = new BlockStacks(_backend, block, gradients, options.GradientType, isWanted);
-        foreach (MicroBatch batch in batches)
+        ILinear[][] wanted = [.. groups.Select(g => g.Select(kind => block.Linears[(int)kind]).Where(l => isWanted(l.Name)).ToArray()).Where(g => g.Length > 0)];
+        for (int group = 0; group < Math.Max(1, wanted.Length); group++)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            using Tensor input = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-            using Tensor gradient = _backend.Allocate(_backend.ActivationType, batch.Batch.Tokens, model.Config.HiddenSize);
-            _backend.Restore(batch.Inputs[layer]!, input);
-            _backend.Restore(batch.State!, gradient);
-            stacks.MinibatchEnds = batch.Last;
-            block.Backward(batch.Batch, input, gradient, stacks);
-            _backend.Save(gradient, batch.State!);
-            batch.ReleaseInput(layer);
-            meter.Add(batch.Batch.Tokens * FisherWork.Backward(model.Config), layer);
-        }
-        foreach (GradientStack stack in stacks.All)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            if (options.Centering == GradientCentering.Mean)
-                stack.Center();
-            accept(stack);
-            meter.Add(FisherWork.Solver(options.Solver, gradients, stack.Outputs, stack.Inputs), layer, stack.Name);
-            stack.Dispose();
+            bool last = group >= wanted.Length - 1;
+            using var stacks = new BlockStacks(_backend, wanted.ElementAtOrDefault(group) ?? [], gradientCount, options.GradientType, pass.Clock);
+            for (int i = 0; i < pass.Batches.Count; i++)
+                Backward(pass, block, i, inputs, gradients, stacks, last);
+            foreach (GradientStack stack in stacks.All)
+            {
+                pass.CancellationToken.ThrowIfCancellationRequested();
+                using (pass.Clock.Enter(CollectionStage.Solve))
+                {
+                    if (options.Centering == GradientCentering.Mean)
+                        stack.Center();
+                    accept(stack);
+                }
+                pass.Meter.Add(FisherWork.Solver(options.Solver, gradientCount, stack.Outputs, stack.Inputs), layer, stack.Name);
+                stack.Dispose();
+            }
         }
     }
 
-    // Appends the gradients of one block's wanted linears.
+    private void Backward(Pass pass, DecoderBlock block, int batch, HiddenState inputs, HiddenState gradients, BlockStacks stacks, bool last)
+    {
+        pass.CancellationToken.ThrowIfCancellationRequested();
+        HiddenStore store = pass.Store;
+        store.Prefetch(inputs, batch + 1);
+        store.Prefetch(gradients, batch + 1);
+        HiddenView input = store.Read(inputs, batch), gradient = store.Read(gradients, batch);
+        if (!last && gradient.Buffer is null)
+        {
+            HiddenView copy = store.Borrow(batch);
+            using (pass.Clock.Enter(CollectionStage.Copies))
+                _backend.Convert(gradient.Tensor, copy.Tensor);
+            gradient = copy;
+        }
+        stacks.MinibatchEnds = pass.Batches[batch].Last;
+        using (pass.Clock.Enter(CollectionStage.Backward))
+            block.Backward(pass.Batches[batch].Batch, input.Tensor, gradient.Tensor, stacks);
+        if (last)
+            store.Write(gradient, gradients, batch);
+        else
+            store.Release(gradient);
+        store.Release(input);
+        if (last)
+            pass.Meter.Add(pass.Batches[batch].Batch.Tokens * FisherWork.Backward(model.Config), block.Index);
+    }
+
+    private sealed record Pass(List<MicroBatch> Batches, HiddenStore Store, StageClock Clock, ProgressMeter Meter, CancellationToken CancellationToken);
+
+    // Appends the gradients of some linears of one block.
     private sealed class BlockStacks : ILinearObserver, IDisposable
     {
         private readonly Dictionary<string, GradientStack> _stacks = [];
+        private readonly StageClock _clock;
 
-        public BlockStacks(IBackend backend, DecoderBlock block, int gradients, DType type, Func<string, bool> isWanted)
+        public BlockStacks(IBackend backend, IEnumerable<ILinear> linears, int gradients, DType type, StageClock clock)
         {
-            foreach (ILinear linear in block.Linears.Where(l => isWanted(l.Name)))
+            _clock = clock;
+            foreach (ILinear linear in linears)
                 _stacks.Add(linear.Name, new GradientStack(backend, linear.Name, linear.Outputs, linear.Inputs, gradients, type));
         }
 
@@ -174,7 +251,9 @@ public sealed class GradientSweep(DecoderModel model, FisherOptions options)
 
         public void Observe(ILinear linear, Tensor x, Tensor d)
         {
-            if (_stacks.TryGetValue(linear.Name, out GradientStack? stack))
+            if (!_stacks.TryGetValue(linear.Name, out GradientStack? stack))
+                return;
+            using (_clock.Enter(CollectionStage.Stack))
                 stack.Append(x, d, MinibatchEnds);
         }
 

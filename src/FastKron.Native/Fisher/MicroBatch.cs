@@ -1,15 +1,13 @@
-using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Models;
 
 namespace FastKron.Native.Fisher;
 
-/// <summary>Whole sequences of one minibatch that go through the model together, and what is kept of them on the host.</summary>
+/// <summary>Whole sequences of one minibatch that go through the model together.</summary>
 internal sealed class MicroBatch : IDisposable
 {
-    private MicroBatch(PackedBatch batch, uint firstToken, bool last, int minibatchTokens, int minibatchLabels, int layers)
+    private MicroBatch(PackedBatch batch, uint firstToken, bool last, int minibatchTokens, int minibatchLabels)
     {
         (Batch, FirstToken, Last, MinibatchTokens, MinibatchLabels) = (batch, firstToken, last, minibatchTokens, minibatchLabels);
-        Inputs = new Tensor?[layers];
     }
 
     /// <summary>Ids, positions, sequences.</summary>
@@ -27,11 +25,14 @@ internal sealed class MicroBatch : IDisposable
     /// <summary>Tokens of the minibatch that have a successor.</summary>
     public int MinibatchLabels { get; }
 
-    /// <summary>Inputs of blocks on the host, where they are kept: (T, hidden).</summary>
-    public Tensor?[] Inputs { get; }
-
-    /// <summary>Gradient of the hidden state after the block in work, or the hidden state itself during a forward sweep; host (T, hidden).</summary>
-    public Tensor? State { get; set; }
+    /// <summary>How many tokens there are.</summary>
+    /// <exception cref="ArgumentException">No minibatch, or an empty one.</exception>
+    public static CollectionSize SizeOf(IReadOnlyList<IReadOnlyList<int[]>> minibatches)
+    {
+        if (minibatches.Count == 0 || minibatches.Any(m => m.Count == 0))
+            throw new ArgumentException("expected at least one minibatch and in each at least one sequence", nameof(minibatches));
+        return new CollectionSize(minibatches.Sum(m => m.Sum(s => (long)s.Length)), minibatches.Max(m => m.Max(s => s.Length)));
+    }
 
     /// <summary>Cuts minibatches into pieces of whole sequences with at most <paramref name="tokens"/> tokens (a longer sequence goes
     /// alone).</summary>
@@ -50,7 +51,7 @@ internal sealed class MicroBatch : IDisposable
                     while (end < minibatch.Count && (end == start || length + minibatch[end].Length <= tokens))
                         length += minibatch[end++].Length;
                     PackedBatch batch = PackedBatch.Create(model.Backend, model.Config, [.. minibatch.Skip(start).Take(end - start)]);
-                    pieces.Add(new MicroBatch(batch, firstToken, end == minibatch.Count, total, labels, model.Config.Layers));
+                    pieces.Add(new MicroBatch(batch, firstToken, end == minibatch.Count, total, labels));
                     firstToken = checked(firstToken + (uint)length);
                     start = end;
                 }
@@ -71,19 +72,6 @@ internal sealed class MicroBatch : IDisposable
             batch.Dispose();
     }
 
-    /// <summary>Frees the input of a block that is done with.</summary>
-    public void ReleaseInput(int layer)
-    {
-        Inputs[layer]?.Dispose();
-        Inputs[layer] = null;
-    }
-
-    /// <summary>Frees everything.</summary>
-    public void Dispose()
-    {
-        Batch.Dispose();
-        State?.Dispose();
-        foreach (Tensor? input in Inputs)
-            input?.Dispose();
-    }
+    /// <summary>Frees the ids.</summary>
+    public void Dispose() => Batch.Dispose();
 }

@@ -28,6 +28,9 @@ public sealed class DecoderBlock : IDisposable
     /// <summary>The seven linears in the order q, k, v, o, gate, up, down.</summary>
     public IReadOnlyList<ILinear> Linears { get; }
 
+    /// <summary>Bytes of the weights on the backend.</summary>
+    public long WeightBytes => Linears.Sum(l => l.WeightBytes) + _norms.Bytes;
+
     /// <summary>hidden ← block(hidden), in place. hidden (T, hidden size), activation type.</summary>
     /// <param name="batch">Positions and attention layout.</param>
     /// <param name="hidden">Overwritten.</param>
@@ -194,6 +197,9 @@ public sealed class DecoderBlock : IDisposable
 /// <param name="Keys">Like <paramref name="Queries"/>.</param>
 internal sealed record BlockNorms(Tensor Attention, Tensor Mlp, Tensor? Queries, Tensor? Keys) : IDisposable
 {
+    /// <summary>Bytes of the weights.</summary>
+    public long Bytes => Attention.Bytes + Mlp.Bytes + (Queries?.Bytes ?? 0) + (Keys?.Bytes ?? 0);
+
     /// <summary>Frees the weights.</summary>
     public void Dispose()
     {

@@ -9,8 +9,8 @@ namespace FastKron.Native.Models;
 /// <remarks>Calls share scratch memory, which grows to the largest batch seen: one thread at a time.</remarks>
 public sealed class DecoderModel : IDisposable
 {
-    // Elements of the largest slice of logits (128 MB): enough rows to keep a matrix product busy at any vocabulary.
-    private const int LogitElements = 1 << 25;
+    // Elements of the largest slice of logits, 128 MB on the CPU and 1 GB on a device: enough rows to keep a matrix product busy at any vocabulary.
+    private const int HostLogitElements = 1 << 25, DeviceLogitElements = 1 << 28;
 
     private readonly Tensor _embedding, _finalNorm, _head;
     private readonly RotaryTables _rotary;
@@ -22,7 +22,7 @@ public sealed class DecoderModel : IDisposable
     {
         (Backend, Config, Blocks) = (backend, config, blocks);
         (_embedding, _finalNorm, _head, _rotary, _workspace) = (embedding, finalNorm, head, rotary, workspace);
-        LogitRows = Math.Max(1, LogitElements / config.VocabularySize);
+        LogitRows = SliceRows(config, backend.IsHost);
     }
 
     /// <summary>Where the weights are.</summary>
@@ -34,7 +34,10 @@ public sealed class DecoderModel : IDisposable
     /// <summary>The blocks in order.</summary>
     public IReadOnlyList<DecoderBlock> Blocks { get; }
 
-    /// <summary>Rows of hidden states whose logits make one slice, at most 128 MB; at least 1.</summary>
+    /// <summary>Bytes of the weights on the backend.</summary>
+    public long WeightBytes => Blocks.Sum(b => b.WeightBytes) + _embedding.Bytes + _finalNorm.Bytes + (_head == _embedding ? 0 : _head.Bytes);
+
+    /// <summary>Rows of hidden states whose logits make one slice; at least 1.</summary>
     public int LogitRows { get; internal set; }
 
     /// <summary>Loads a dense or quantized folder.</summary>
@@ -71,6 +74,13 @@ public sealed class DecoderModel : IDisposable
     public void LogitsBackward(Tensor hidden, Tensor dLogits, Tensor dHidden)
     {
         Tensor dNormed = _workspace.Get(Scratch.DHeadInput, Backend.ActivationType, hidden.Rows, hidden.Columns);
+        if (dLogits.Type != Backend.ActivationType)
+        {
+            // Operands of one type: a product of mixed ones would widen the whole head every time.
+            Tensor narrow = _workspace.Get(Scratch.DLogits, Backend.ActivationType, dLogits.Rows, dLogits.Columns);
+            Backend.Convert(dLogits, narrow);
+            dLogits = narrow;
+        }
         Backend.MatMul(dLogits, transposeA: false, _head, transposeB: false, dNormed);
         Backend.RmsNormBackward(dNormed, hidden, _finalNorm, Config.RmsNormEpsilon, dHidden, accumulate: false);
     }
@@ -86,6 +96,21 @@ public sealed class DecoderModel : IDisposable
         _rotary.Dispose();
         _workspace.Dispose();
     }
+
+    /// <summary>Most bytes of scratch memory that a pass over <paramref name="tokens"/> tokens takes: blocks both ways, head both ways.</summary>
+    internal static long ScratchBytes(ModelConfig config, int tokens, IBackend backend)
+    {
+        long hidden = config.HiddenSize, queries = (long)config.Heads * config.HeadDimension, keys = (long)config.KeyHeads * config.HeadDimension;
+        // By the slots of Scratch: five of the hidden size, four of the queries', five of the keys', six of the MLP's; two each for norms of heads.
+        long raw = config.HasQueryKeyNorm ? 2 * (queries + keys) : 0;
+        long elements = 5 * hidden + 4 * queries + 5 * keys + 6L * config.IntermediateSize + raw;
+        int activation = backend.ActivationType.Size(), rows = Math.Min(tokens, SliceRows(config, backend.IsHost));
+        long logits = (long)rows * config.VocabularySize * (sizeof(float) + (backend.ActivationType == DType.F32 ? 0 : activation));
+        return tokens * (elements * activation + config.Heads * sizeof(float)) + logits + 2 * rows * hidden * activation;
+    }
+
+    private static int SliceRows(ModelConfig config, bool onHost) =>
+        Math.Max(1, (onHost ? HostLogitElements : DeviceLogitElements) / config.VocabularySize);
 
     /// <summary>Scratch for a slice of logits, (rows, vocabulary) F32.</summary>
     internal Tensor LogitScratch(int rows) => _workspace.Get(Scratch.Logits, DType.F32, rows, Config.VocabularySize);

@@ -27,6 +27,9 @@ public sealed class DenseLinear : ILinear
     public int Outputs => Weight.Rows;
 
     /// <inheritdoc/>
+    public long WeightBytes => Weight.Bytes;
+
+    /// <inheritdoc/>
     public void Forward(Tensor x, Tensor y) => _backend.MatMul(x, transposeA: false, Weight, transposeB: true, y);
 
     /// <inheritdoc/>

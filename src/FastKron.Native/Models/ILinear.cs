@@ -14,6 +14,9 @@ public interface ILinear : IDisposable
     /// <summary>m.</summary>
     int Outputs { get; }
 
+    /// <summary>Bytes of the weights on the backend.</summary>
+    long WeightBytes { get; }
+
     /// <summary>y ← x Wᵀ. x (T, n), y (T, m), both of the backend's activation type.</summary>
     void Forward(Tensor x, Tensor y);
 

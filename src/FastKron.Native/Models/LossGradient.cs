@@ -21,7 +21,7 @@ public static class LossGradient
     /// <param name="hidden">(T, hidden size): input of the final norm.</param>
     /// <param name="seed">Seed of the draws.</param>
     /// <param name="firstToken">Number of the first token among all tokens of the calibration: token t draws with Philox item firstToken + t.</param>
-    /// <param name="labels">(1, T) I32, out: the labels drawn.</param>
+    /// <param name="labels">(1, T) I32, out: the labels drawn; see <see cref="RequireDrawn"/>.</param>
     /// <param name="scale">For a mean, 1/T.</param>
     /// <param name="gradient">(T, hidden size), activation type. Overwritten.</param>
     /// <param name="losses">(1, T) F32, out: unscaled losses in nats; null if not wanted.</param>
@@ -36,6 +36,16 @@ public static class LossGradient
     /// <param name="losses">(1, T) F32, out.</param>
     public static void Losses(DecoderModel model, Tensor hidden, Tensor labels, Tensor losses) =>
         Run(model, hidden, labels, sample: null, scale: 0, gradient: null, losses);
+
+    /// <summary>Refuses labels that could not be drawn. Drawing itself does not look at them, which would mean waiting for the device.</summary>
+    /// <param name="labels">Labels on the host.</param>
+    /// <exception cref="ArithmeticException">Some are −1: the token's logits hold NaN or no number above −∞.</exception>
+    public static void RequireDrawn(ReadOnlySpan<int> labels)
+    {
+        int bad = labels.IndexOf(-1);
+        if (bad >= 0)
+            throw new ArithmeticException($"token {bad}: its logits hold NaN or no number above -infinity, so no label can be drawn; the model's weights are damaged");
+    }
 
     private static void Run(
         DecoderModel model, Tensor hidden, Tensor labels, (ulong Seed, uint FirstToken)? sample, float scale, Tensor? gradient, Tensor? losses)

@@ -43,6 +43,9 @@ public sealed class QuantizedLinear : ILinear
     public int Outputs { get; }
 
     /// <inheritdoc/>
+    public long WeightBytes => _codes.Codes.Bytes + _inputScale.Bytes + _outputScale.Bytes;
+
+    /// <inheritdoc/>
     public void Forward(Tensor x, Tensor y)
     {
         // Rows: z = (x ∘ SU) U_n, then z Ŵᵀ, then (· U_mᵀ) ∘ SV.

@@ -125,6 +125,9 @@ internal enum Scratch
     /// <summary>Logits of a slice of rows, F32; then their gradient.</summary>
     Logits,
 
+    /// <summary>Gradient of <see cref="Logits"/> in the activation type, where that is not F32.</summary>
+    DLogits,
+
     /// <summary>Rotated input of a quantized linear, F32.</summary>
     RotatedInput,
 

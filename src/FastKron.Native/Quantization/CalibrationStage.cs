@@ -12,6 +12,9 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
     /// <summary>Spelling of text that the model writes itself: <c>self:</c> or <c>self:TOKENS</c>.</summary>
     public const string SelfPrefix = "self:";
 
+    /// <summary>Longest sequence in tokens where the options and the model's context say nothing else.</summary>
+    public const int DefaultContext = 2048;
+
     /// <summary>Name of the file of ids in run directories and factor folders.</summary>
     public const string IdsFile = "calibration" + IdsExtension;
 
@@ -29,7 +32,7 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
         string path = run.ArtefactPath(IdsFile);
         if (run.IsFinished(IdsFile))
             return CalibrationSet.Load(path);
-        int context = Math.Min(options.Context ?? 2048, model.Config.MaxPositions);
+        int context = Math.Min(options.Context ?? DefaultContext, model.Config.MaxPositions);
         CalibrationSet calibration = IsIds(options.Calibration) ? CalibrationSet.Load(options.Calibration[0])
             : IsSelf(options.Calibration) ? Sample(model, context, cancellationToken) : Pack(model, context);
         calibration.Save(path);

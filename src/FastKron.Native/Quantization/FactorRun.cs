@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Formats;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Quantization;
 
@@ -11,8 +12,9 @@ public static class FactorRun
     /// <param name="backend">Where to do it.</param>
     /// <param name="progress">Where the run stands.</param>
     /// <param name="cancellationToken">A cancelled run can be resumed.</param>
+    /// <returns>Seconds of calibration text and factors.</returns>
     /// <exception cref="ArgumentException">Options that make no factors.</exception>
-    public static void Execute(QuantizationOptions options, IBackend backend, IProgress<QuantizationProgress>? progress = null, CancellationToken cancellationToken = default)
+    public static IReadOnlyList<StageReport> Execute(QuantizationOptions options, IBackend backend, IProgress<QuantizationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         if (options.Fisher is null || options.FactorsFrom is not null)
             throw new ArgumentException("--factors none makes no factors; give fastkron or activation");
@@ -25,5 +27,6 @@ public static class FactorRun
         File.Copy(run.ArtefactPath(CalibrationStage.IdsFile), Path.Combine(run.ArtefactPath("factors"), CalibrationStage.IdsFile), overwrite: true);
         Directory.Move(run.ArtefactPath("factors"), options.Output);
         run.Delete();
+        return [new StageReport("calibration", stage.CalibrationSeconds), stage.Collection];
     }
 }

@@ -4,6 +4,7 @@ using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
 using FastKron.Native.Models;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Quantization;
 
@@ -11,6 +12,7 @@ namespace FastKron.Native.Quantization;
 internal sealed class FactorStage(QuantizationOptions options, ModelFolder folder, LinearSelection selection, RunDirectory run, IProgress<QuantizationProgress>? progress)
 {
     private readonly CalibrationStage _calibration = new(options, run, progress);
+    private double _savingSeconds;   // of the thread that writes, while factors of other linears are fitted
 
     /// <summary>Makes what is not made yet.</summary>
     public void Run(IBackend backend, CancellationToken cancellationToken)
@@ -22,8 +24,17 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
         CalibrationSet calibration = _calibration.Run(model, cancellationToken);
         CalibrationSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         HashSet<string> wanted = [.. selection.Quantized.Where(l => !run.IsFinished(Artefact(l))).Select(l => l.Name)];
-        new FisherCollector(model, fisher).Collect(calibration.Split(fisher.Gradients), wanted.Contains, Save, new Relay(progress), cancellationToken);
+        start = Stopwatch.GetTimestamp();
+        var collector = new FisherCollector(model, fisher);
+        collector.Collect(calibration.Split(fisher.Gradients), wanted.Contains, Save, new Relay(progress), cancellationToken);
+        Collection = new StageReport("factors", Stopwatch.GetElapsedTime(start).TotalSeconds,
+        [
+            .. collector.StageSeconds.Select(s => new StageReport(s.Key.ToString().ToLowerInvariant(), s.Value)), new StageReport("disk", _savingSeconds),
+        ]);
     }
+
+    /// <summary>Time of the collection and its parts; no parts where nothing had to be made.</summary>
+    public StageReport Collection { get; private set; } = new("factors", 0);
 
     /// <summary>The calibration text that was used; null where factors needed none.</summary>
     public CalibrationSet? Calibration => _calibration.Existing;
@@ -41,12 +52,11 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
 
     private void Save(KroneckerFactors factors)
     {
-        using (factors)
-        {
-            string artefact = Artefact(factors.Name);
-            FactorFile.Write(run.ArtefactPath(artefact), factors);
-            run.Finish(artefact);
-        }
+        long start = Stopwatch.GetTimestamp();
+        string artefact = Artefact(factors.Name);
+        FactorFile.Write(run.ArtefactPath(artefact), factors);
+        run.Finish(artefact);
+        _savingSeconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     private static string Artefact(LinearShape linear) => Artefact(linear.Name);

@@ -15,14 +15,19 @@ namespace FastKron.Native.Quantization;
 /// <param name="DiskBytes">Estimated bytes of run directory and output together.</param>
 /// <param name="DiskFree">Bytes free where the output goes.</param>
 /// <param name="Stages">Estimated seconds per stage, from a short measurement of this machine's speed.</param>
+/// <param name="Warning">What may fail for want of memory, or null.</param>
 public sealed record QuantizationPlan(
-    string Model, LinearSelection Linears, IReadOnlyList<(string What, long Bytes)> Memory, long DiskBytes, long DiskFree, IReadOnlyList<StageReport> Stages)
+    string Model, LinearSelection Linears, IReadOnlyList<(string What, long Bytes)> Memory, long DiskBytes, long DiskFree, IReadOnlyList<StageReport> Stages,
+    string? Warning = null)
 {
     /// <summary>Checks options and model and estimates the run.</summary>
+    /// <param name="options">The run.</param>
+    /// <param name="backend">Where.</param>
+    /// <param name="factorsOnly">Whether the run ends with the factors.</param>
     /// <exception cref="InvalidDataException">The model, or an output that exists.</exception>
     /// <exception cref="IOException">Not enough room on the disk: needed, free.</exception>
     /// <exception cref="NotSupportedException">Shapes that cannot be quantized, with the option that leaves them dense.</exception>
-    public static QuantizationPlan Make(QuantizationOptions options, IBackend backend)
+    public static QuantizationPlan Make(QuantizationOptions options, IBackend backend, bool factorsOnly = false)
     {
         if (!Directory.Exists(options.Output + ".run"))
             RequireAbsent(options.Output);
@@ -36,7 +41,7 @@ public sealed record QuantizationPlan(
         bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
         long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher?.Source == FactorSource.FastKron ? Triangle(l.Rows) : 0)) * sizeof(float);
         long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
-        long disk = output + weights * options.Bits / 8 + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
+        long disk = (factorsOnly ? 0 : output + weights * options.Bits / 8) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
 
         string existing = options.Output;
         while (!Directory.Exists(existing))
@@ -45,15 +50,10 @@ public sealed record QuantizationPlan(
         if (free < disk)
             throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
 
-        var memory = new List<(string, long)> { ("weights", parameters * backend.ActivationType.Size()) };
-        FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, options.Tokens, backend.ActivationType) : null;
-        if (fisher is not null)
-        {
-            memory.Add(("block inputs and gradients", fisher.HostBytes));
-            memory.Add(("gradients of one block", fisher.StackBytes));
-            memory.Add(("solver", fisher.SolverBytes));
-        }
-        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, fisher, disk));
+        int longest = Math.Min(options.Context ?? CalibrationStage.DefaultContext, config.MaxPositions);
+        FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, new CollectionSize(options.Tokens, longest), backend) : null;
+        IReadOnlyList<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, backend);
+        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, fisher, disk, factorsOnly), fisher?.Warning);
     }
 
     /// <summary>Refuses an output that exists.</summary>
@@ -63,20 +63,38 @@ public sealed record QuantizationPlan(
             throw new InvalidDataException($"{output}: exists already; delete it or choose another --output");
     }
 
+    private static List<(string What, long Bytes)> MemoryOf(FisherPlan plan, IBackend backend)
+    {
+        List<(string, long)> memory =
+        [
+            ("weights", plan.WeightBytes), ("activations and logits of a batch", plan.ScratchBytes), ("gradients of one block", plan.StackBytes),
+            ("solver", plan.SolverBytes), ($"{plan.ResidentStates} hidden states", plan.ResidentStates * plan.StateBytes + plan.WindowBytes),
+        ];
+        if (backend.IsHost)
+            return [.. memory, ("factors on their way to the disk", plan.OutputBytes)];
+        return
+        [
+            .. memory, ("device, in all", plan.DeviceBytes), ($"host, {plan.HostStates} hidden states", plan.HostStates * plan.StateBytes),
+            ("host, factors on their way to the disk", plan.OutputBytes),
+        ];
+    }
+
     // Floating-point operations of each stage over the speed of one product and one encode, measured for some tens of milliseconds.
     private static List<StageReport> Estimate(
-        QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, FisherPlan? fisher, long diskBytes)
+        QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, FisherPlan? fisher, long diskBytes, bool factorsOnly)
     {
         const double DiskBytesPerSecond = 300e6;
         double flops = MeasureProduct(backend), encode = MeasureEncode(backend, options.LinearSettings);
         var stages = new List<StageReport>();
         if (fisher is not null)
         {
-            double parameters = fisher.WeightBytes / (double)backend.ActivationType.Size() + (double)config.VocabularySize * config.HiddenSize;
+            double parameters = fisher.WeightBytes / (double)backend.ActivationType.Size();
             if (CalibrationStage.IsSelf(options.Calibration))
                 stages.Add(new StageReport("calibration", 2 * parameters * options.Tokens / (flops / 2)));   // narrow products reach about half the speed
-            stages.Add(new StageReport("factors", FactorFlops(options, config, linears, fisher.WeightBytes / backend.ActivationType.Size()) / flops));
+            stages.Add(new StageReport("factors", FactorFlops(options, config, linears, fisher) / flops));
         }
+        if (factorsOnly)
+            return stages;
         double feedback = linears.Quantized.Sum(l => 2.0 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
         stages.Add(new StageReport("rounding", weights / encode + feedback / flops));
         stages.Add(new StageReport("writing and checking", 3 * diskBytes / DiskBytesPerSecond));
@@ -84,15 +102,17 @@ public sealed record QuantizationPlan(
     }
 
     // Activations: one forward pass and a Gram product per input. Gradients: forward, recomputation, input and weight gradients, the head both ways, the half-steps.
-    private static double FactorFlops(QuantizationOptions options, ModelConfig config, LinearSelection linears, double blockWeights)
+    private static double FactorFlops(QuantizationOptions options, ModelConfig config, LinearSelection linears, FisherPlan plan)
     {
         FisherOptions fisher = options.Fisher!;
+        double weightsOfBlock = BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (double)s.Outputs * s.Inputs), blockWeights = config.Layers * weightsOfBlock;
         if (fisher.Source == FactorSource.Activation)
             return options.Tokens * (2 * blockWeights + linears.Quantized.Sum(l => (double)l.Columns * l.Columns));
         SolverOptions solver = fisher.Solver;
         int halfSteps = 2 * (solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
         double heads = 6.0 * config.VocabularySize * config.HiddenSize;
         return options.Tokens * (8 * blockWeights + heads)
+            + options.Tokens * 2 * plan.RecomputedBlocks * weightsOfBlock
             + halfSteps * fisher.Gradients * linears.Quantized.Sum(l => 1.5 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
     }
 

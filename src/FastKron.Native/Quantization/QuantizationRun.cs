@@ -56,7 +56,7 @@ public sealed class QuantizationRun
         }
         QuantizationPlan.RequireAbsent(_options.Output);
         Timed("factors", () => factors.Run(_backend, cancellationToken));
-        _stages[^1] = _stages[^1] with { Seconds = _stages[^1].Seconds - factors.CalibrationSeconds };
+        _stages[^1] = _stages[^1] with { Seconds = _stages[^1].Seconds - factors.CalibrationSeconds, Parts = factors.Collection.Parts };
         _stages.Insert(0, new StageReport("calibration", factors.CalibrationSeconds));
         Timed("rounding", () => rounding.Run(_backend, cancellationToken));
         Timed("writing", () => output.Write(job, cancellationToken));

@@ -88,7 +88,11 @@ public static class HtmlReport
     {
         page.Append("<h2>Seconds per stage</h2><table>");
         foreach (StageReport stage in report.Stages)
+        {
             Row(page, stage.Name, stage.Seconds.ToString("F2", CultureInfo.InvariantCulture));
+            foreach (StageReport part in stage.Parts ?? [])
+                Row(page, $"{stage.Name}: {part.Name}", part.Seconds.ToString("F2", CultureInfo.InvariantCulture));
+        }
         Row(page, "total", report.Stages.Sum(s => s.Seconds).ToString("F2", CultureInfo.InvariantCulture));
         page.Append("</table>");
     }

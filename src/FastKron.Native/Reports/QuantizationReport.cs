@@ -76,7 +76,8 @@ public sealed record SizeReport(long QuantizedParameters, double CodeBits, doubl
 /// <summary>One stage of a run.</summary>
 /// <param name="Name">calibration, factors, rounding, writing, checking, evaluation.</param>
 /// <param name="Seconds">Wall time of this process; a resumed run counts only what it did itself.</param>
-public sealed record StageReport(string Name, double Seconds);
+/// <param name="Parts">What the device and the disk did meanwhile, which may overlap; null where the stage has no parts.</param>
+public sealed record StageReport(string Name, double Seconds, IReadOnlyList<StageReport>? Parts = null);
 
 /// <summary>Measured quality of original and result.</summary>
 public sealed record EvaluationReport

@@ -68,21 +68,25 @@ public sealed class GradientSweepTests(string backendName)
         }
     }
 
-    [TestCase(1)]
-    [TestCase(2)]
-    public void Run_LittleHostMemory_RecomputesTheSameBits(int copiesSaved)
+    [TestCase(4, 1)]
+    [TestCase(3, 1)]
+    [TestCase(3, 6)]
+    public void Run_LittleMemory_RecomputesTheSameBits(int states, int groups)
     {
-        long hidden = Minibatches.Sum(m => m.Sum(s => s.Length)) * _model.Config.HiddenSize * sizeof(float);
-        FisherOptions tight = Single with { MaxHostBytes = (Layers + 1 - copiesSaved) * hidden };
-        if (copiesSaved == 2)
-        {
-            // 4 blocks: distance 2 keeps 2 + 1 inputs and the gradient, which is the least.
-            Assert.That(() => Sweep(tight), Throws.TypeOf<InsufficientMemoryException>().With.Message.Contains("--tokens"));
-            return;
-        }
-        long tokens = Minibatches.Sum(m => m.Sum(s => (long)s.Length));
-        Assert.That(FisherPlan.Create(_model.Config, tight, tokens, DType.F32).CheckpointInterval, Is.EqualTo(2));
+        FisherOptions tight = Tight(states, groups);
+        FisherPlan plan = Plan(tight);
+        Assert.That((plan.ResidentStates, plan.RecomputedBlocks, plan.Groups.Count), Is.EqualTo((states, Layers - states, groups)), "the first block's input is the embedding");
+        Assert.That(plan.Warning, Is.Null);
         Assert.That(Sweep(tight), Is.EqualTo(Sweep(Single)));
+    }
+
+    [Test]
+    public void Plan_TooLittleMemory_WarnsAndTakesTheLeast()
+    {
+        // 4 blocks: states for two inputs and the gradient are the least.
+        FisherPlan plan = Plan(Tight(states: 2, groups: 6));
+        Assert.That(plan.ResidentStates, Is.EqualTo(3));
+        Assert.That(plan.Warning, Does.Contain("GB are needed").And.Contain("--tokens"));
     }
 
     [Test]
@@ -145,11 +149,10 @@ public sealed class GradientSweepTests(string backendName)
     }
 
     [Test]
-    public void Run_Progress_RisesToOne([Values] FactorSource source, [Values(1L, null)] long? layersKept)
+    public void Run_Progress_RisesToOne([Values] FactorSource source, [Values] bool tight)
     {
         var seen = new List<FisherProgress>();
-        long hidden = Minibatches.Sum(m => m.Sum(s => s.Length)) * _model.Config.HiddenSize * sizeof(float);
-        FisherOptions options = new() { Source = source, MaxHostBytes = layersKept is null ? null : 4 * hidden };
+        FisherOptions options = (tight ? Tight(states: 3, groups: 1) : Single) with { Source = source };
         new FisherCollector(_model, options).Collect(
             Minibatches, name => !name.Contains("layers.0."), factors => factors.Dispose(), new Progress(seen.Add));
         Assert.That(seen.Select(p => p.Fraction), Is.Ordered);
@@ -174,13 +177,10 @@ public sealed class GradientSweepTests(string backendName)
         var fitted = new Dictionary<string, (float[] Out, float[] In)>();
         new FisherCollector(_model, options).Collect(Minibatches, _ => true, factors =>
         {
-            using (factors)
-            {
-                fitted.Add(factors.Name, (factors.HOut!.AsSpan<float>().ToArray(), factors.HIn!.AsSpan<float>().ToArray()));
-                FactorEvidence e = factors.Evidence;
-                Assert.That((e.Source, e.Solver, e.Labels), Is.EqualTo(("fastkron", "likelihood", "sampled")));
-                Assert.That((e.Gradients, e.Tokens, e.HalfSteps), Is.EqualTo((3, 60L, 4)));
-            }
+            fitted.Add(factors.Name, (factors.HOut!.AsSpan<float>().ToArray(), factors.HIn!.AsSpan<float>().ToArray()));
+            FactorEvidence e = factors.Evidence;
+            Assert.That((e.Source, e.Solver, e.Labels), Is.EqualTo(("fastkron", "likelihood", "sampled")));
+            Assert.That((e.Gradients, e.Tokens, e.HalfSteps), Is.EqualTo((3, 60L, 4)));
         });
         Assert.That(fitted, Has.Count.EqualTo(7 * Layers));
         new GradientSweep(_model, options).Run(Minibatches, name => name.EndsWith("down_proj", StringComparison.Ordinal), stack =>
@@ -214,14 +214,28 @@ public sealed class GradientSweepTests(string backendName)
     {
         ModelConfig config = _model.Config;   // hidden 24, queries 32, keys 16, intermediate 28
         long weights = 24 * 32 + 2 * 24 * 16 + 32 * 24 + 3 * 24 * 28;
-        FisherPlan plan = FisherPlan.Create(config, new FisherOptions { Gradients = 10, MaxHostBytes = long.MaxValue }, tokens: 1000, DType.F32);
+        FisherPlan plan = FisherPlan.Create(config, new FisherOptions { Gradients = 10 }, new CollectionSize(1000, 20), _backend);
         Assert.That(plan.StackBytes, Is.EqualTo(weights * 10 * 2));
-        Assert.That(plan.WeightBytes, Is.EqualTo(weights * Layers * 4));
-        Assert.That(plan.HostBytes, Is.EqualTo((Layers + 1) * 1000L * 24 * 4));
-        FisherPlan activation = FisherPlan.Create(config, new FisherOptions { Source = FactorSource.Activation }, tokens: 1000, DType.F32);
-        Assert.That(activation.HostBytes, Is.EqualTo(1000L * 24 * 4));
+        Assert.That(plan.WeightBytes, Is.EqualTo(_model.WeightBytes + 64 * 8 * sizeof(float)), "64 positions of rotary tables");
+        Assert.That(plan.StateBytes, Is.EqualTo(1000L * 24 * 4));
+        Assert.That((plan.ResidentStates, plan.HostStates, plan.RecomputedBlocks), Is.EqualTo((Layers + 1, 0, 0)));
+        FisherPlan activation = FisherPlan.Create(config, new FisherOptions { Source = FactorSource.Activation }, new CollectionSize(1000, 20), _backend);
+        Assert.That(activation.ResidentStates, Is.EqualTo(1));
         Assert.That(activation.StackBytes, Is.EqualTo((24 * 24 + 32 * 32 + 24 * 24 + 28 * 28) * 4));
     }
+
+    // Memory for so many states and no more, with a block's stacks in one group, or in six: those of q, which are the largest, or of k and v.
+    private FisherOptions Tight(int states, int groups)
+    {
+        FisherPlan roomy = Plan(Single);
+        long stacks = groups == 1 ? roomy.StackBytes : 32 * 24 * sizeof(float) * Minibatches.Count;
+        long rest = roomy.DeviceBytes - roomy.StackBytes - roomy.ResidentStates * roomy.StateBytes;
+        long bytes = rest + states * roomy.StateBytes + stacks;
+        return Single with { MaxDeviceBytes = (long)(bytes / 0.95) + 2 };
+    }
+
+    private FisherPlan Plan(FisherOptions options) =>
+        FisherPlan.Create(_model.Config, options with { Gradients = Minibatches.Count }, MicroBatch.SizeOf(Minibatches), _backend);
 
     private Dictionary<string, float[][]> Sweep(FisherOptions options, Func<string, bool>? isWanted = null)
     {
@@ -243,11 +257,8 @@ public sealed class GradientSweepTests(string backendName)
         var moments = new Dictionary<string, float[]>();
         new FisherCollector(_model, options with { Source = FactorSource.Activation }).Collect(Minibatches, _ => true, factors =>
         {
-            using (factors)
-            {
-                Assert.That(factors.HOut, Is.Null);
-                moments.Add(factors.Name, factors.HIn!.AsSpan<float>().ToArray());
-            }
+            Assert.That(factors.HOut, Is.Null);
+            moments.Add(factors.Name, factors.HIn!.AsSpan<float>().ToArray());
         });
         return moments;
     }

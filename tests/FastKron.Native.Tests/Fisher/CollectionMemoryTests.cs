@@ -1,0 +1,55 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Gpu;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Models;
+using FastKron.Native.Tests.Compute;
+using FastKron.Native.Tests.Formats;
+using FastKron.Native.Tests.Models;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Fisher;
+
+/// <summary>Collections with much and with little memory, on every backend.</summary>
+public sealed class CollectionMemoryTests
+{
+    // 24 gradients of some 500 tokens: states are larger than the window through which they pass.
+    private static readonly IReadOnlyList<IReadOnlyList<int[]>> Minibatches =
+        [.. Enumerable.Range(0, 24).Select(k => (IReadOnlyList<int[]>)[.. Enumerable.Range(0, 5).Select(s => RandomModel.Ids(60 + 13 * s + k, GeneratedModel.Vocabulary, (uint)(5 * k + s)))])];
+
+    [Test]
+    public void Collect_LittleMemory_GivesTheSameBitsWithinItsPlan(
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName, [Values] FactorSource source)
+    {
+        using var temporary = new TemporaryFolder();
+        using ModelFolder folder = ModelFolder.Open(GeneratedModel.Write(Path.Combine(temporary.Path, "model")));
+        FisherOptions roomy = new() { Source = source, Gradients = Minibatches.Count, Solver = new SolverOptions { Iterations = 1 } };
+        (Dictionary<string, float[]> expected, FisherPlan plan) = Collect(folder, backendName, roomy);
+        long withoutStates = plan.DeviceBytes - plan.ResidentStates * plan.StateBytes;
+        (Dictionary<string, float[]> actual, FisherPlan tight) = Collect(folder, backendName, roomy with { MaxDeviceBytes = withoutStates });
+        if (source != FactorSource.Activation)
+            Assert.That(tight.ResidentStates, Is.LessThan(plan.ResidentStates));
+        Assert.That(actual, Is.EqualTo(expected));
+    }
+
+    private static (Dictionary<string, float[]> Factors, FisherPlan Plan) Collect(ModelFolder folder, string backendName, FisherOptions options)
+    {
+        using IBackend backend = Backends.Create(backendName);
+        FisherPlan plan = FisherPlan.Create(folder.Config, options, MicroBatch.SizeOf(Minibatches), backend);
+        var factors = new Dictionary<string, float[]>();
+        using (DecoderModel model = DecoderModel.Load(folder, backend))
+        {
+            var collector = new FisherCollector(model, options);
+            collector.Collect(Minibatches, _ => true, f => factors.Add(f.Name, [.. f.HIn!.AsSpan<float>(), .. f.HOut is null ? [] : f.HOut.AsSpan<float>()]));
+            Assert.That(collector.StageSeconds.Values, Is.All.GreaterThanOrEqualTo(0));
+            Assert.That(collector.StageSeconds[CollectionStage.Forward], Is.Positive);
+        }
+        if (backend is GpuBackend gpu)
+        {
+            Assert.That(gpu.PeakBytes, Is.LessThanOrEqualTo(plan.DeviceBytes), "device memory");
+            Assert.That(gpu.PeakHostBytes, Is.LessThanOrEqualTo(plan.HostBytes), "page-locked memory");
+            Assert.That(gpu.UsedHostBytes, Is.Zero);
+        }
+        return (factors, plan);
+    }
+}
