@@ -15,7 +15,7 @@ public sealed class CollectionMemoryTests
 {
     // 24 gradients of some 500 tokens: states are larger than the window through which they pass.
     private static readonly IReadOnlyList<IReadOnlyList<int[]>> Minibatches =
-        [.. Enumerable.Range(0, 24).Select(k => (IReadOnlyList<int[]>)[.. Enumerable.Range(0, 5).Select(s => RandomModel.Ids(60 + 13 * s + k, GeneratedModel.Vocabulary, (uint)(5 * k + s)))])];
+        [.. Enumerable.Range(0, 24).Select(k => (IReadOnlyList<int[]>)[.. Enumerable.Range(0, 5).Select(s => RandomModel.Ids(50 + 12 * s + k, GeneratedModel.Vocabulary, (uint)(5 * k + s)))])];
 
     [Test]
     public void Collect_LittleMemory_GivesTheSameBitsWithinItsPlan(
