@@ -52,7 +52,7 @@ internal static class QuantizeCommand
                 {
                     Model = options.Output,
                     Original = options.Model,
-                    Text = text,
+                    Texts = [text],
                     BlockLength = parsed.GetValue(block),
                     MaxBlocks = parsed.GetValue(maxBlocks),
                     Prompt = parsed.GetValue(prompt),

@@ -5,6 +5,7 @@ using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
 using FastKron.Native.Quantization;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Benchmarks.Quality;
 
@@ -72,17 +73,18 @@ internal sealed class QualityTable(string repository, string shared)
             {
                 Model = options.Output,
                 Original = options.Model,
-                Text = Path.Combine(shared, "data", "text", "wikitext2", "wiki.valid.raw") + ":rows",
+                Texts = [Path.Combine(shared, "data", "text", "wikitext2", "wiki.valid.raw") + ":rows"],
                 BlockLength = BlockLength,
                 MaxBlocks = MaxBlocks,
             };
             var report = await QuantizationRun.QuantizeAsync(
                 options, _backend, (folder, token) => Task.FromResult(ModelDigest.OfFolder(folder, _backend, token)), evaluation).ConfigureAwait(false);
-            DivergenceSummary divergence = report.Evaluation!.Divergence!;
+            TextReport text = report.Evaluation!.Texts.Single();
+            DivergenceSummary divergence = text.Divergence!;
             all.AddRange(divergence.Blocks);
             string name = $"{model}/{bits}bit/{method}@seed-{seed}";
             records.Add(Record(name, divergence.Mean));
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-42} KL {divergence.Mean:F4} ± {divergence.StandardError:F4}  perplexity {report.Evaluation.Measured.Perplexity:F2}"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-42} KL {divergence.Mean:F4} ± {divergence.StandardError:F4}  perplexity {text.Measured.Perplexity:F2}"));
             Directory.Delete(options.Output, recursive: true);
         }
         return [.. all];

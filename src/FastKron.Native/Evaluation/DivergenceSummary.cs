@@ -3,7 +3,7 @@ namespace FastKron.Native.Evaluation;
 /// <summary>Distance of a quantized model's next-token distributions from the original's (evaluation.md section 6), in nats and probabilities.</summary>
 public sealed record DivergenceSummary
 {
-    /// <summary>Protocol id, <c>kl/block/LEN</c>: positions 0 … LEN−2 of every block, real vocabulary.</summary>
+    /// <summary>Protocol id: see <see cref="DivergenceProtocol"/>.</summary>
     public required string Protocol { get; init; }
 
     /// <summary>Mean KL(original ‖ quantized).</summary>
@@ -36,6 +36,9 @@ public sealed record DivergenceSummary
     /// <summary>Root mean square change of the correct token's probability.</summary>
     public required double ProbabilityChangeRms { get; init; }
 
+    /// <summary>Quantiles over positions of that change at <see cref="Levels"/>.</summary>
+    public required IReadOnlyList<double> ProbabilityChangeQuantiles { get; init; }
+
     /// <summary>ln(perplexity of the quantized model / perplexity of the original).</summary>
     public required double LogPerplexityRatio { get; init; }
 
@@ -48,6 +51,6 @@ public sealed record DivergenceSummary
     /// <summary>Mean KL of every block, for paired comparisons between methods.</summary>
     public required IReadOnlyList<double> Blocks { get; init; }
 
-    /// <summary>Levels of <see cref="Quantiles"/>.</summary>
+    /// <summary>Levels of <see cref="Quantiles"/> and <see cref="ProbabilityChangeQuantiles"/>.</summary>
     public static IReadOnlyList<double> Levels { get; } = [0.999, 0.99, 0.95, 0.90, 0.10, 0.05, 0.01];
 }

@@ -85,6 +85,14 @@ public sealed class DecoderModel : IDisposable
         Backend.RmsNormBackward(dNormed, hidden, _finalNorm, Config.RmsNormEpsilon, dHidden, accumulate: false);
     }
 
+    /// <summary>Frees the blocks and the scratch memory, to make room for another model; afterwards only <see cref="Logits"/> works.</summary>
+    public void ReleaseBlocks()
+    {
+        foreach (DecoderBlock block in Blocks)
+            block.Dispose();
+        _workspace.Dispose();
+    }
+
     /// <summary>Frees the weights and the scratch memory.</summary>
     public void Dispose()
     {

@@ -27,11 +27,13 @@ internal sealed class Workspace(IBackend backend) : IDisposable
         return view = buffer.SliceColumns(0, length).Reshape(rows, columns);
     }
 
-    /// <summary>Frees all buffers.</summary>
+    /// <summary>Frees all buffers; a slot that is asked for again gets a new one.</summary>
     public void Dispose()
     {
         foreach (Tensor? buffer in _buffers)
             buffer?.Dispose();
+        Array.Clear(_buffers);
+        Array.Clear(_views);
     }
 }
 

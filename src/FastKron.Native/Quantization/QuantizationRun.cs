@@ -81,7 +81,7 @@ public sealed class QuantizationRun
     }
 
     private EvaluationReport Measure(EvaluationOptions evaluation, CancellationToken cancellationToken)
-        => ModelEvaluation.Run(evaluation, _backend, new EvaluationRelay(_progress, Stopwatch.GetTimestamp()), cancellationToken);
+        => ModelEvaluation.Run(evaluation, _backend, new EvaluationRelay(_progress), cancellationToken);
 
     private QuantizationReport Describe(
         ModelFolder folder, LinearSelection selection, SortedDictionary<string, string> job, FactorStage factors, RoundingStage rounding, OutputStage output)
@@ -121,8 +121,8 @@ public sealed class QuantizationRun
         _stages.Add(new StageReport(stage, Stopwatch.GetElapsedTime(start).TotalSeconds));
     }
 
-    private sealed class EvaluationRelay(IProgress<QuantizationProgress>? target, long start) : IProgress<double>
+    private sealed class EvaluationRelay(IProgress<QuantizationProgress>? target) : IProgress<EvaluationProgress>
     {
-        public void Report(double value) => target?.Report(new QuantizationProgress("evaluation", value, -1, 0, null, null, Stopwatch.GetElapsedTime(start)));
+        public void Report(EvaluationProgress value) => target?.Report(new QuantizationProgress("evaluation", value.Fraction, -1, 0, value.Stage, null, value.Elapsed));
     }
 }

@@ -42,10 +42,10 @@ public static class HtmlReport
         Row(page, "code bits per weight", "", $"{Number(report.Size.CodeBits)}");
         Row(page, "stored bits per weight of the quantized linears", "", Number(report.Size.StoredBits));
         Row(page, "safetensors, MB", Number(report.Size.OriginalBytes / 1e6), Number(report.Size.OutputBytes / 1e6));
-        if (report.Evaluation is { } evaluation)
+        foreach (TextReport text in report.Evaluation?.Texts ?? [])
         {
-            Row(page, $"perplexity, {evaluation.Measured.Protocol}", WithError(evaluation.Original?.Perplexity, evaluation.Original?.StandardError), WithError(evaluation.Measured.Perplexity, evaluation.Measured.StandardError));
-            if (evaluation.Divergence is { } divergence)
+            Row(page, $"perplexity, {text.Measured.Protocol}", WithError(text.Original?.Perplexity, text.Original?.StandardError), WithError(text.Measured.Perplexity, text.Measured.StandardError));
+            if (text.Divergence is { } divergence)
             {
                 Row(page, $"mean KL, nats, {divergence.Protocol}", "", WithError(divergence.Mean, divergence.StandardError));
                 Row(page, "median / 99.9 % KL", "", $"{Number(divergence.Median)} / {Number(divergence.Quantiles[0])}");

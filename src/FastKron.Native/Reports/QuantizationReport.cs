@@ -1,5 +1,4 @@
 using System.Text.Json.Serialization;
-using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
 using FastKron.Native.Quantization;
 
@@ -78,43 +77,6 @@ public sealed record SizeReport(long QuantizedParameters, double CodeBits, doubl
 /// <param name="Seconds">Wall time of this process; a resumed run counts only what it did itself.</param>
 /// <param name="Parts">What the device and the disk did meanwhile, which may overlap; null where the stage has no parts.</param>
 public sealed record StageReport(string Name, double Seconds, IReadOnlyList<StageReport>? Parts = null);
-
-/// <summary>Measured quality of original and result.</summary>
-public sealed record EvaluationReport
-{
-    /// <summary>Name of the text.</summary>
-    public required string Text { get; init; }
-
-    /// <summary>SHA-256 of the text.</summary>
-    public required string TextHash { get; init; }
-
-    /// <summary>Ids that the text has.</summary>
-    public required int Tokens { get; init; }
-
-    /// <summary>Special tokens: the tokenizer's own (one BOS at the start where it has one).</summary>
-    public string BosMode { get; init; } = "tokenizer";
-
-    /// <summary>Perplexity of the original; null when only one model was measured.</summary>
-    public PerplexitySummary? Original { get; init; }
-
-    /// <summary>Perplexity of the measured model.</summary>
-    public required PerplexitySummary Measured { get; init; }
-
-    /// <summary>Distance from the original; null when only one model was measured.</summary>
-    public DivergenceSummary? Divergence { get; init; }
-
-    /// <summary>Seconds.</summary>
-    public required double Seconds { get; init; }
-
-    /// <summary>The prompt that both models continued greedily; null when none was asked for.</summary>
-    public string? Prompt { get; init; }
-
-    /// <summary>The original's continuation.</summary>
-    public string? OriginalText { get; init; }
-
-    /// <summary>The measured model's continuation.</summary>
-    public string? MeasuredText { get; init; }
-}
 
 /// <summary>Source-generated JSON of reports.</summary>
 [JsonSourceGenerationOptions(

@@ -89,8 +89,8 @@ public sealed class DeviceAgreementTests
     private async Task<DivergenceSummary> DivergenceAsync(string name, string ids, IBackend backend, IBackend judge)
     {
         string output = await QuantizeAsync(name, ids, backend, $"{name}-{(backend is GpuBackend ? "gpu" : "cpu")}");
-        var evaluation = new EvaluationOptions { Model = output, Original = SharedData.Model(name), Text = "self:16384", BlockLength = 256 };
-        return ModelEvaluation.Run(evaluation, judge).Divergence!;
+        var evaluation = new EvaluationOptions { Model = output, Original = SharedData.Model(name), Texts = ["self:16384"], BlockLength = 256 };
+        return ModelEvaluation.Run(evaluation, judge).Texts.Single().Divergence!;
     }
 
     private async Task<string> QuantizeAsync(string name, string ids, IBackend backend, string output)

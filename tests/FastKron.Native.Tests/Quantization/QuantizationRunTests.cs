@@ -72,10 +72,10 @@ public sealed class QuantizationRunTests
     {
         using var backend = new CpuBackend();
         string model = SharedData.Model("tiny-llama"), output = Path.Combine(_folder, name);
-        var evaluation = new EvaluationOptions { Model = output, Original = model, Text = "self:2048", BlockLength = 256 };
+        var evaluation = new EvaluationOptions { Model = output, Original = model, Texts = ["self:2048"], BlockLength = 256 };
         var options = new QuantizationOptions { Model = model, Output = output, Tokens = 8192, Fisher = fisher };
         QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, Digest(backend), evaluation);
-        return report.Evaluation!.Divergence!.Mean;
+        return report.Evaluation!.Texts.Single().Divergence!.Mean;
     }
 
     private static Func<string, CancellationToken, Task<string>> Digest(CpuBackend backend) => (path, token) => Task.FromResult(ModelDigest.OfFolder(path, backend, token));

@@ -63,7 +63,7 @@ public sealed class ChoiceEncoderTests
         {
             Assert.That(none.Input, Is.EqualTo((int[])[0, .. walked[..^1]]));
             Assert.That(none.Targets, Is.EqualTo(walked));
-            Assert.That(own.Input, Is.EqualTo(none.Input), "the tokenizer's own BOS is the start token");
+            Assert.That(own.Input, Is.EqualTo(none.Input), "this tokenizer adds nothing by itself");
             Assert.That(own.Targets, Is.EqualTo(walked));
         }
     }
