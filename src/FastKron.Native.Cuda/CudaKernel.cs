@@ -6,10 +6,8 @@ namespace FastKron.Native.Cuda;
 /// <summary>A kernel of a loaded module. Immutable but for the limit of dynamic shared memory; grid and block go to <see cref="Launch"/>.</summary>
 public sealed unsafe class CudaKernel
 {
-    private static readonly void* BufferPointer = (void*)1, BufferSize = (void*)2, BufferEnd = (void*)0;
-
     private readonly nint _function;
-    private nuint _checkedSize;
+    private nuint[]? _offsets;   // of the parameters in their struct
     private uint _dynamicLimit = 48 * 1024;
 
     internal CudaKernel(string name, nint function)
@@ -70,14 +68,14 @@ public sealed unsafe class CudaKernel
     /// <exception cref="InvalidOperationException">The struct does not match the kernel's parameters (checked once).</exception>
     public void Launch<TArgs>(CudaStream stream, dim3 grid, dim3 block, in TArgs args, uint sharedBytes = 0) where TArgs : unmanaged
     {
-        if (_checkedSize == 0)
-            CheckParameters<TArgs>();
+        nuint[] offsets = _offsets ??= CheckedOffsets<TArgs>();
         AllowShared(sharedBytes);
-        nuint size = _checkedSize;
-        fixed (TArgs* buffer = &args)
+        fixed (TArgs* fields = &args)
         {
-            void** extra = stackalloc void*[] { BufferPointer, buffer, BufferSize, &size, BufferEnd };
-            Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, null, extra), KernelName);
+            void** parameters = stackalloc void*[offsets.Length];
+            for (int i = 0; i < offsets.Length; i++)
+                parameters[i] = (byte*)fields + offsets[i];
+            Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, parameters, null), KernelName);
         }
     }
 
@@ -89,22 +87,27 @@ public sealed unsafe class CudaKernel
         _dynamicLimit = bytes;
     }
 
-    // The parameters' offsets and sizes, walked with a cursor over the struct: they must fill it, up to its final padding.
-    private void CheckParameters<TArgs>() where TArgs : unmanaged
+    // The parameters must fill the struct, up to its final padding. The driver counts offsets from where its parameter space begins, which for parameters aligned
+    // to more than 16 bytes (tensor maps) lies before the first of them.
+    private nuint[] CheckedOffsets<TArgs>() where TArgs : unmanaged
     {
-        nuint end = 0;
+        var offsets = new List<nuint>();
+        nuint first = 0, end = 0;
         for (nuint index = 0; ; index++)
         {
             CUResult result = cuFuncGetParamInfo(_function, index, out nuint offset, out nuint size);
             if (result == CUResult.ErrorInvalidValue)
                 break;
             Check(result, $"cuFuncGetParamInfo({KernelName})");
-            end = offset + size;
+            if (index == 0)
+                first = offset;
+            offsets.Add(offset - first);
+            end = offset - first + size;
         }
         nuint given = (nuint)Unsafe.SizeOf<TArgs>();
         if (end > given || given - end >= 8)
             throw new InvalidOperationException($"{KernelName}: its parameters take {end} bytes, {typeof(TArgs).Name} has {given}");
-        _checkedSize = end;
+        return [.. offsets];
     }
 
     private int Get(CUFunctionAttribute attribute)
