@@ -1,6 +1,5 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
-using FastKron.Native.Fisher;
 using FastKron.Native.Models;
 
 namespace FastKron.Native.Evaluation;
@@ -53,7 +52,7 @@ public sealed class DivergenceMeasure
         var batches = new List<Tensor>();
         try
         {
-            Forward(original, (_, hidden) => batches.Add(original.Backend.SaveToHost(hidden)), progress, cancellationToken);
+            Forward(original, (_, hidden) => batches.Add(ToHost(original.Backend, hidden)), progress, cancellationToken);
             return new FinalStates(batches);
         }
         catch
@@ -84,7 +83,8 @@ public sealed class DivergenceMeasure
         Forward(candidate, (batch, hidden) =>
         {
             using Tensor kept = backend.Allocate(backend.ActivationType, hidden.Rows, original.Config.HiddenSize);
-            backend.Restore(states.Batches[batch], kept);
+            using IFence allocated = backend.Mark(), restored = backend.StartCopy(states.Batches[batch], kept, allocated);
+            backend.Await(restored);
             for (int b = 0; b < hidden.Rows / _length; b++)
             {
                 int block = batch * BlocksPerBatch + b;
@@ -102,6 +102,14 @@ public sealed class DivergenceMeasure
             }
         }, progress, cancellationToken);
         return Summarise(table);
+    }
+
+    private static Tensor ToHost(IBackend backend, Tensor hidden)
+    {
+        Tensor host = backend.AllocateHost(hidden.Type, hidden.Rows, hidden.Columns);
+        using IFence computed = backend.Mark(), copied = backend.StartCopy(hidden, host, computed);
+        copied.Wait();
+        return host;
     }
 
     // Hands out the final hidden states of each batch of blocks.
