@@ -90,4 +90,7 @@ public enum RandomPurpose : uint
 
     /// <summary>Documents drawn by a bootstrap; item = number of the stratum.</summary>
     Bootstrap = 8,
+
+    /// <summary>Weights and tokens of models made for tests; item = number of the tensor.</summary>
+    TestModel = 9,
 }
