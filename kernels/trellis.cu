@@ -1,78 +1,15 @@
-// Trellis codes: tail-biting Viterbi encoder, decoders, decode-and-multiply for few rows, tiles of an anti-diagonal.
-// Shapes    tiles (tiles, 256) f32; states (tiles, 128) u16; packed codes (tiles, 16 K) u16 without gaps; row-major,
+// HYB trellis code: decoders, decode-and-multiply for few rows; tiles of an anti-diagonal.
+// Shapes    tiles (tiles, 256) f32; packed codes (tiles, 16 K) u16 without gaps; row-major,
 //           row strides in elements.
 // Launch    at each kernel. The 2 KB table travels as a kernel parameter and is copied to shared memory.
-// Numerics  encode: the roundings and ties of Reference/Viterbi.cs, bit for bit; decode: exact (bf16: rounded once);
-//           multiply: sums in f32 in an order that does not depend on the number of rows of x.
+// Numerics  decode: exact (bf16: rounded once); multiply: sums in f32 in an order that does not depend on the number of rows of x.
 // Source    QTIP, arXiv:2406.11235.
+#include "device/reduce.cuh"
+#include "device/trellis.cuh"
 #include "device/types.cuh"
-#include "device/viterbi.cuh"
 
 constexpr int DecodeThreads = 256;
 constexpr int DecodeWarps = DecodeThreads / WarpSize;
-constexpr float LargestTarget = 576460752303423488.0f;     // 2^59, as in Reference/Viterbi.cs
-
-// first_bad <- min(first_bad, tile * 256 + weight) over the targets that are NaN or too large. Grid (tiles), block
-// (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_check_f32(
-    const float* __restrict__ targets, size_t target_stride, unsigned long long* __restrict__ first_bad)
-{
-    if (!(fabsf(targets[blockIdx.x * target_stride + threadIdx.x]) <= LargestTarget))
-        atomicMin(first_bad, static_cast<unsigned long long>(blockIdx.x) * TileWeights + threadIdx.x);
-}
-
-// Encodes tiles blockIdx.x, blockIdx.x + gridDim.x, ... Grid: as many blocks as run at once, block (512).
-// history (blocks, 129, 2^(16 - 2K)); window: steps on each side of the seam in the first pass.
-template <int K>
-__device__ __forceinline__ void trellis_encode(const float* targets, size_t target_stride, uint16_t* states,
-                                               size_t state_stride, int tiles, int window, float* history,
-                                               const HybridTable& table)
-{
-    using Encoder = ViterbiEncoder<K>;
-    __shared__ typename Encoder::Shared shared;
-    load_table(shared.table, table);
-    __syncthreads();
-    Encoder encoder(shared, history + static_cast<size_t>(blockIdx.x) * (TileSteps + 1) * Encoder::Groups);
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x)
-    {
-        const float* weights = targets + tile * target_stride;
-        if (threadIdx.x < TileSteps)
-            shared.weights[threadIdx.x] = make_float2(weights[2 * threadIdx.x], weights[2 * threadIdx.x + 1]);
-        __syncthreads();
-        encoder.encode(window, states + tile * state_stride);
-    }
-}
-
-#define TRELLIS_ENCODE(K)                                                                                              \
-    extern "C" __global__ void __launch_bounds__(EncodeThreads) trellis_encode_k##K##_f32(                             \
-        const float* __restrict__ targets, size_t target_stride, uint16_t* __restrict__ states, size_t state_stride,   \
-        int tiles, int window, float* history, const __grid_constant__ HybridTable table)                              \
-    {                                                                                                                  \
-        trellis_encode<K>(targets, target_stride, states, state_stride, tiles, window, history, table);                \
-    }
-
-TRELLIS_ENCODE(2)
-TRELLIS_ENCODE(3)
-TRELLIS_ENCODE(4)
-
-// values[tile, 2t], values[tile, 2t + 1] <- codeword of states[tile, t]. Grid (blocks), block (256): each takes two
-// tiles at a time.
-extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_tiles_f32(
-    const uint16_t* __restrict__ states, size_t state_stride, float* __restrict__ values, size_t value_stride,
-    int tiles, const __grid_constant__ HybridTable table)
-{
-    __shared__ uint32_t shared_table[TableEntries];
-    load_table(shared_table, table);
-    __syncthreads();
-    int t = threadIdx.x % TileSteps;
-    for (int tile = blockIdx.x * 2 + threadIdx.x / TileSteps; tile < tiles; tile += gridDim.x * 2)
-    {
-        float2 c = codeword(codeword_bits(shared_table, states[tile * state_stride + t]));
-        float* value = values + tile * value_stride + 2 * t;
-        value[0] = c.x;
-        value[1] = c.y;
-    }
-}
 
 // dense[r, c] <- weight (first_unit_row * rows of a unit + r, c) for unit_rows rows of units. Grid (blocks), block
 // (256): a warp decodes a unit at a time. aligned: lane records can be loaded as vectors; paired: two adjacent elements

@@ -8,7 +8,6 @@
 
 constexpr int TableEntries = 512;
 constexpr int TileWeights = 256;
-constexpr int TileSteps = 128;
 
 // A checkpoint's table: entry i is two float16, the first in the lower half.
 struct HybridTable
@@ -36,12 +35,6 @@ __device__ __forceinline__ float2 codeword(uint32_t bits)
     raw.x = static_cast<unsigned short>(bits);
     raw.y = static_cast<unsigned short>(bits >> 16);
     return __half22float2(raw);
-}
-
-// difference1^2 + (difference0^2 + before), with the two roundings of Reference/Viterbi.cs.
-__device__ __forceinline__ float branch_cost(float difference0, float difference1, float before)
-{
-    return __fmaf_rn(difference1, difference1, __fmaf_rn(difference0, difference0, before));
 }
 
 // Row and column in a tile of weight i of its path: row-major, or element i % 8 of lane i / 8 of an mma.m16n8k16's A.

@@ -1,160 +1,439 @@
-// Tail-biting Viterbi encoder of one tile by one thread block; the states of Reference/Viterbi.cs bit for bit.
-// A state is s = g + d G: g its lower 16 - 2K bits (the group that the next step sees), d < 2^2K. Only m_t[g] = min
-// over d of cost_t(s) is kept, in shared memory for the next step and in global memory for the way back, which finds
-// the branch again by recomputing the costs of one group a step.
-// h(s) = s (s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only changes the
-// first weight's sign. So a quarter of the codewords, d < 2^2K / 2 and g < G / 2, serves all states; each thread keeps
-// 4 groups x 8 branches of them in registers.
+// Tail-biting Viterbi encoder of trellis tiles: the forward passes. The way back is in viterbi_trace.cuh.
+// A state is s = g + d G: g < G its lower 16 - S bits (the group that the next step sees), d < 2^S, S = K V. Only m_t[g] =
+// min over d of cost_t(g + d G) crosses threads, in shared memory; every codeword stays in a register of the thread that
+// has its state: a step is one subtraction, one multiply-add (two for V = 2) and half a three-way minimum a state.
+// V = 2 (HYB): h(s) = s (s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only
+// changes the first weight's sign. So a quarter of the codewords serves all states.
 #pragma once
 
 #include "reduce.cuh"
 #include "trellis.cuh"
 
-constexpr int EncodeThreads = 512;
+constexpr int ForwardThreads = 512;
+constexpr int Sets = 3;                       // sets of tiles in flight: first pass, second pass, way back
+constexpr int NormalizeSteps = 8;             // packed half: the lowest cost is subtracted every so many steps
 
-// The smallest of a block's numbers, given to every thread.
-template <int Threads> __device__ __forceinline__ unsigned block_min(unsigned value)
+// Waits for the threads of the forward passes.
+__device__ __forceinline__ void forward_barrier()
 {
-    __shared__ unsigned partial[Threads / WarpSize];
-    value = __reduce_min_sync(FullWarp, value);
-    __syncthreads();
-    if (threadIdx.x % WarpSize == 0)
-        partial[threadIdx.x / WarpSize] = value;
-    __syncthreads();
-    return __reduce_min_sync(FullWarp, partial[threadIdx.x % (Threads / WarpSize)]);
+    asm volatile("bar.sync 1, %0;" ::"n"(ForwardThreads) : "memory");
 }
 
-template <int K> struct ViterbiEncoder
+// Costs are float32, one tile a word. Codewords are float16 numbers, two a register.
+struct SingleCosts
 {
-    static constexpr int StepBits = 2 * K, Branches = 1 << StepBits, Groups = 65536 / Branches;
-    static constexpr int ThreadGroups = 4, ThreadBranches = 8;
-    static constexpr int Parts = Branches / 2 / ThreadBranches;               // threads that share their groups
-    static constexpr int Kept = 2 * ThreadGroups > Parts ? 2 * ThreadGroups / Parts : 1;  // minima a thread writes
-    static_assert(Groups / 2 / ThreadGroups * Parts == EncodeThreads, "one quarter of the codewords for the block");
+    using Value = float;
+    static constexpr int Tiles = 1;
+    static constexpr bool Normalized = false;
+    static constexpr int Infinite = 0x7f800000;
 
-    struct Shared
+    static __device__ __forceinline__ float low(uint32_t pair) { return __low2float(as_half2(pair)); }
+    static __device__ __forceinline__ float high(uint32_t pair) { return __high2float(as_half2(pair)); }
+    static __device__ __forceinline__ float add(float a, float b) { return __fadd_rn(a, b); }
+    static __device__ __forceinline__ float subtract(float a, float b) { return __fsub_rn(a, b); }
+    static __device__ __forceinline__ float square_add(float d, float before) { return __fmaf_rn(d, d, before); }
+    static __device__ __forceinline__ int bits(float value) { return __float_as_int(value); }
+    static __device__ __forceinline__ float value(int bits) { return __int_as_float(bits); }
+    static __device__ __forceinline__ int least(int a, int b) { return min(a, b); }
+    static __device__ __forceinline__ int least(int a, int b, int c) { return __vimin3_s32(a, b, c); }
+    static __device__ __forceinline__ int pick(int word, int) { return word; }
+    static __device__ __forceinline__ int spread(int picked) { return picked; }
+
+private:
+    static __device__ __forceinline__ __half2 as_half2(uint32_t bits) { return *reinterpret_cast<__half2*>(&bits); }
+};
+
+// Costs are float16, two tiles a word. The costs are not negative, so their bits compare as integers.
+struct PackedCosts
+{
+    using Value = __half2;
+    static constexpr int Tiles = 2;
+    static constexpr bool Normalized = true;
+    static constexpr int Infinite = 0x7c007c00;
+
+    static __device__ __forceinline__ __half2 low(uint32_t pair) { return __low2half2(value(pair)); }
+    static __device__ __forceinline__ __half2 high(uint32_t pair) { return __high2half2(value(pair)); }
+    static __device__ __forceinline__ __half2 add(__half2 a, __half2 b) { return __hadd2_rn(a, b); }
+    static __device__ __forceinline__ __half2 subtract(__half2 a, __half2 b) { return __hsub2_rn(a, b); }
+    static __device__ __forceinline__ __half2 square_add(__half2 d, __half2 before) { return __hfma2(d, d, before); }
+    static __device__ __forceinline__ int bits(__half2 value) { return *reinterpret_cast<int*>(&value); }
+    static __device__ __forceinline__ __half2 value(int bits) { return *reinterpret_cast<__half2*>(&bits); }
+    static __device__ __forceinline__ int least(int a, int b) { return __vmins2(a, b); }
+    static __device__ __forceinline__ int least(int a, int b, int c) { return __vimin3_s16x2(a, b, c); }
+    static __device__ __forceinline__ int pick(int word, int tile) { return tile == 0 ? word & 0xffff : word >> 16; }
+    static __device__ __forceinline__ int spread(int picked) { return picked * 0x10001; }
+};
+
+// Where the minima of a step lie in shared memory: two buffers in turn.
+template <int Groups, int Words> struct TwoBuffers
+{
+    static constexpr int Size = 2 * Words * Groups;
+    static constexpr bool TwoPhases = false;
+
+    int* memory;
+    int now = 0;
+
+    __device__ __forceinline__ int* place(int word, int g) const { return memory + (now * Words + word) * Groups + g; }
+    __device__ __forceinline__ const int* from(int word, int, int, int g) const { return place(word, g); }
+    __device__ __forceinline__ int* to(int word, int, int g) const
     {
-        alignas(16) float minima[2][Groups];
-        float2 weights[TileSteps];
-        uint32_t table[TableEntries];
-        int overlap;
+        return memory + ((1 - now) * Words + word) * Groups + g;
+    }
+    __device__ __forceinline__ void advance() { now = 1 - now; }
+};
+
+// The same for S = 1, whose two buffers would not fit: a ring of six places for the quarters of the groups. Groups below
+// G / 2 come from the quarters 0 and 2 and go to the two free places; the others come from 1 and 3 and go to where 0 and 2
+// were. The places of the new quarters are those of the old, one further.
+template <int Groups, int Chunks> struct SixQuarters
+{
+    static constexpr int Size = 6 * (Groups / 4), Quarter = Groups / 4;
+    static constexpr bool TwoPhases = true;
+
+    int* memory;
+    int turn = 0;
+
+    // Of the quarter, 0 ... 3; its place in the ring is turn + 0, 2, 5 or 4. The free ones are turn + 1 and turn + 3.
+    __device__ __forceinline__ int* quarter(int q) const { return ring(q == 0 ? 0 : q == 1 ? 2 : q == 2 ? 5 : 4); }
+    __device__ __forceinline__ int* place(int, int g) const { return quarter(g / Quarter) + g % Quarter; }
+
+    // source < G / 2 for branch 0; branch 1 lies G / 2 above it. chunk: of groups, a compile-time number.
+    __device__ __forceinline__ const int* from(int, int chunk, int branch, int source) const
+    {
+        int half = chunk / (Chunks / 2);
+        return quarter(2 * branch + half) + (source - branch * (Groups / 2) - half * Quarter);
+    }
+    __device__ __forceinline__ int* to(int, int chunk, int g) const
+    {
+        int q = chunk / (Chunks / 4);
+        return ring(q == 0 ? 1 : q == 1 ? 3 : q == 2 ? 0 : 5) + (g - q * Quarter);
+    }
+    __device__ __forceinline__ void advance() { turn = turn == 5 ? 0 : turn + 1; }
+
+private:
+    __device__ __forceinline__ int* ring(int place) const
+    {
+        int at = turn + place;
+        return memory + (at < 6 ? at : at - 6) * Quarter;
+    }
+};
+
+// What the encoder of a code and rate looks like. Words: words of costs that one block works on at once.
+template <int StepBits_, int Vector_, typename Costs_, int Words_> struct TrellisShape
+{
+    using Costs = Costs_;
+    static constexpr int StepBits = StepBits_, Vector = Vector_, Words = Words_;
+    static constexpr int Branches = 1 << StepBits, Groups = 65536 / Branches, Steps = TileWeights / Vector;
+    static constexpr int Tiles = Words * Costs::Tiles, Threads = ForwardThreads + Tiles * WarpSize;
+    static constexpr bool Symmetric = Vector == 2;
+
+    // Groups and branches of a thread; Parts threads share their groups.
+    static constexpr int ThreadBranches = Symmetric ? 8 : Branches < 16 ? Branches : 16;
+    static constexpr int ThreadGroups = Symmetric ? 4 : 128 / ThreadBranches;
+    static constexpr int Parts = (Symmetric ? Branches / 2 : Branches) / ThreadBranches;
+    static_assert((Symmetric ? Groups / 2 : Groups) / ThreadGroups * Parts == ForwardThreads, "all states, once");
+
+    // Groups whose minima a thread works on together.
+    static constexpr int ChunkGroups = Symmetric || StepBits <= 2 ? 4 : 8, Chunks = ThreadGroups / ChunkGroups;
+    static constexpr int ChunkStride = ForwardThreads / Parts * ChunkGroups;
+
+    // Minima are kept for the way back at every RowSteps-th step.
+    static constexpr int RowSteps = 8 / StepBits;
+    static constexpr int SecondRows = (Steps + RowSteps - 1) / RowSteps, FirstRows = Steps / 2 / RowSteps + 3;
+    static constexpr int HistoryWords = (FirstRows + SecondRows) * Words * Groups;      // of a block
+};
+
+template <typename Shape> struct TrellisShared
+{
+    int weights[Sets][Shape::Words][TileWeights];
+    int offsets[2][Shape::Words][Shape::Steps];           // what was subtracted in each step of a pass
+    int lowest[Shape::Words][Shape::Costs::Tiles];
+    int overlap[Sets][Shape::Tiles];
+};
+
+template <typename Shape> struct ViterbiForward
+{
+    using Costs = typename Shape::Costs;
+    using Value = typename Costs::Value;
+    static constexpr int StepBits = Shape::StepBits, Branches = Shape::Branches, Groups = Shape::Groups;
+    static constexpr int Words = Shape::Words, Steps = Shape::Steps, Parts = Shape::Parts, Vector = Shape::Vector;
+    static constexpr int ThreadBranches = Shape::ThreadBranches, ThreadGroups = Shape::ThreadGroups;
+    static constexpr int Chunks = Shape::Chunks, ChunkGroups = Shape::ChunkGroups, RowSteps = Shape::RowSteps;
+    static constexpr int Pairs = Shape::Symmetric ? ThreadGroups : ThreadGroups / 2;
+    static constexpr int Minima = Shape::Symmetric ? 2 * ThreadGroups : ChunkGroups;
+    static constexpr int Kept = Minima > Parts ? Minima / Parts : 1;       // minima of a chunk that a thread writes
+
+    template <bool Wide, int Dummy = 0> struct BufferType
+    {
+        using Type = SixQuarters<Groups, Chunks>;
     };
-
-    Shared& shared;
-    float* history;                           // (TileSteps + 1, Groups): row 0 before the first step, row t + 1: m_t
-    uint32_t codewords[ThreadBranches][ThreadGroups];
-    int part, group;
-
-    // The table must be in shared memory.
-    __device__ __forceinline__ ViterbiEncoder(Shared& shared, float* history)
-        : shared(shared), history(history), part(threadIdx.x % Parts), group(threadIdx.x / Parts * ThreadGroups)
+    template <int Dummy> struct BufferType<false, Dummy>
     {
+        using Type = TwoBuffers<Groups, Words>;
+    };
+    using Buffers = typename BufferType<StepBits == 1>::Type;
+
+    TrellisShared<Shape>& shared;
+    Buffers buffers;
+    int part, first_group, first_source;      // the thread's first group and its predecessor of branch 0
+    uint32_t codewords[ThreadBranches][Pairs];             // V = 2: of one state; V = 1: of two adjacent groups
+
+    // table: V = 2: two float16 for each state; V = 1: one.
+    __device__ __forceinline__ ViterbiForward(TrellisShared<Shape>& shared, int* memory, const uint32_t* table)
+        : shared(shared), buffers{memory}, part(threadIdx.x % Parts), first_group(threadIdx.x / Parts * ChunkGroups),
+          first_source(first_group >> StepBits)
+    {
+        // The places of all codewords differ from this one by numbers known at compile time.
+        constexpr int Group = Shape::Symmetric ? 1 : 2, BranchStride = Groups / Group;     // in words
+        const uint32_t* own = table + first_group / Group + part * BranchStride;
 #pragma unroll
         for (int j = 0; j < ThreadBranches; j++)
         {
 #pragma unroll
-            for (int i = 0; i < ThreadGroups; i++)
-                codewords[j][i] = codeword_bits(shared.table, group + i + branch(j) * Groups);
+            for (int i = 0; i < Pairs; i++)
+            {
+                int g = i * Group, chunk = g / ChunkGroups;
+                codewords[j][i] = own[j * Parts * BranchStride + (chunk * Shape::ChunkStride + g % ChunkGroups) / Group];
+            }
         }
     }
 
-    // The weights must be in shared memory.
-    __device__ __forceinline__ void encode(int window, uint16_t* states)
+    // All steps of a pass. Step t sees the weights of step (t + shift) mod Steps of the tile. only: the group that each
+    // tile may start from, or null for all. The minima after every RowSteps-th step go to the rows of `history`, of which
+    // row `first_row` is the first; those after the last step, too, if keep_last.
+    __device__ __forceinline__ void pass(int set, int steps, int shift, const int* only, int* history, int first_row,
+                                         bool keep_last, int* offsets)
     {
-        // First pass: the steps around the seam, free at both ends. Its way back is followed as far as the first step
-        // after the seam.
-        start(-1, window);
-        forward(2 * window, TileSteps - window, window);
-        unsigned last = lowest_best(2 * window, TileSteps - window);
-        if (threadIdx.x < WarpSize)
+        start(only);
+        if (first_row == 0)
+            keep(history);
+        for (int t = 0; t < steps; t++)
         {
-            for (int t = 2 * window - 2; t >= window; t--)
-                last = best(t, TileSteps - window, last >> StepBits);
-            if (threadIdx.x == 0)
-                shared.overlap = last >> StepBits;
-        }
-        __syncthreads();
-
-        // Second pass: all steps, held to the overlap at both ends.
-        int overlap = shared.overlap;
-        start(overlap, 0);
-        forward(TileSteps, 0, 0);
-        if (threadIdx.x < WarpSize)
-        {
-            unsigned group_before = overlap;
-            for (int t = TileSteps - 1; t >= 0; t--)
+            Value x[Words][Vector];
+#pragma unroll
+            for (int w = 0; w < Words; w++)
             {
-                unsigned state = best(t, 0, group_before);
-                if (threadIdx.x == 0)
-                    states[t] = static_cast<uint16_t>(state);
-                group_before = state >> StepBits;
+#pragma unroll
+                for (int v = 0; v < Vector; v++)
+                    x[w][v] = Costs::value(shared.weights[set][w][((t + shift) * Vector + v) & (TileWeights - 1)]);
             }
+            if (Costs::Normalized && (t % NormalizeSteps == 0 || t % NormalizeSteps == NormalizeSteps - 1))
+                step<true>(x, t, offsets);
+            else
+                step<false>(x, t, offsets);
+            buffers.advance();
+            forward_barrier();
+            int row = (t + RowSteps) / RowSteps - first_row;
+            if (row >= 0 && (t + 1 == steps ? keep_last : (t + 1) % RowSteps == 0))
+                keep(history + static_cast<size_t>(row) * Words * Groups);
         }
-        __syncthreads();
     }
 
 private:
     __device__ __forceinline__ int branch(int j) const { return j * Parts + part; }
+    __device__ __forceinline__ int group(int chunk) const { return chunk * Shape::ChunkStride + first_group; }
 
-    __device__ __forceinline__ float* row(int t) const { return history + static_cast<size_t>(t) * Groups; }
-
-    // Costs before the first step: 0 for the only group allowed (any if negative), else infinite. Rows of the history
-    // below `first_row` are not kept.
-    __device__ __forceinline__ void start(int only, int first_row)
+    // Costs before the first step.
+    __device__ __forceinline__ void start(const int* only)
     {
-        for (int g = threadIdx.x; g < Groups; g += EncodeThreads)
-        {
-            float cost = only < 0 || g == only ? 0.0f : __int_as_float(0x7f800000);
-            shared.minima[0][g] = cost;
-            if (first_row == 0)
-                history[g] = cost;
-        }
-        __syncthreads();
-    }
-
-    // Step t sees the weights of step (t + shift) mod 128 of the tile.
-    __device__ __forceinline__ void forward(int steps, int shift, int first_row)
-    {
-        for (int t = 0; t < steps; t++)
-        {
-            float2 x = shared.weights[(t + shift) & (TileSteps - 1)];
-            step(x, shared.minima[t & 1], shared.minima[(t + 1) & 1], t + 1 >= first_row ? row(t + 1) : nullptr);
-            __syncthreads();
-        }
-    }
-
-    __device__ __forceinline__ void step(float2 x, const float* previous, float* next, float* kept) const
-    {
-        float least[2 * ThreadGroups];        // of the groups, then of their mirror images Groups - 1 - g
 #pragma unroll
-        for (int i = 0; i < 2 * ThreadGroups; i++)
-            least[i] = __int_as_float(0x7f800000);
-#pragma unroll
-        for (int j = 0; j < ThreadBranches; j++)
+        for (int w = 0; w < Words; w++)
         {
-            // The states s, s ^ 0x8000, ~s and ~s ^ 0x8000 come from four groups; adjacent s come from the same.
-            int from = (group >> StepBits) + branch(j) * (Groups >> StepBits);
-            float direct = previous[from], opposite = previous[from + Groups / 2];
-            float mirror = previous[Groups - 1 - from], mirror_opposite = previous[Groups / 2 - 1 - from];
-#pragma unroll
-            for (int i = 0; i < ThreadGroups; i++)
+            for (int g = threadIdx.x; g < Groups; g += ForwardThreads)
             {
-                float2 c = codeword(codewords[j][i]);
-                float minus = __fsub_rn(x.x, c.x), plus = __fadd_rn(x.x, c.x), second = __fsub_rn(x.y, c.y);
-                float& own = least[i];
-                own = fminf(own, branch_cost(minus, second, direct));
-                own = fminf(own, branch_cost(plus, second, opposite));
-                float& mirrored = least[ThreadGroups + i];
-                mirrored = fminf(mirrored, branch_cost(minus, second, mirror));
-                mirrored = fminf(mirrored, branch_cost(plus, second, mirror_opposite));
+                int cost = 0;
+                if (only != nullptr)
+                {
+                    if constexpr (Costs::Tiles == 1)
+                        cost = g == only[w] ? 0 : Costs::Infinite;
+                    else
+                        cost = Costs::Infinite & ((g == only[2 * w] ? 0 : 0xffff) | (g == only[2 * w + 1] ? 0 : ~0xffff));
+                }
+                *buffers.place(w, g) = cost;
+            }
+        }
+        forward_barrier();
+    }
+
+    // Copies the minima to a row of the history. The next step does not write where they are.
+    __device__ __forceinline__ void keep(int* row) const
+    {
+#pragma unroll
+        for (int w = 0; w < Words; w++)
+        {
+            for (int g = 4 * threadIdx.x; g < Groups; g += 4 * ForwardThreads)
+                __stcs(reinterpret_cast<int4*>(row + w * Groups + g), *reinterpret_cast<int4*>(buffers.place(w, g)));
+        }
+    }
+
+    // Special: packed half either subtracts from the minima of this step or looks for their lowest.
+    template <bool Special> __device__ __forceinline__ void step(const Value (&x)[Words][Vector], int t, int* offsets)
+    {
+        Value offset[Words];
+        int lowest[Words];
+        bool normalize = Special && t % NormalizeSteps == 0 && t > 0, measure = Special && t % NormalizeSteps != 0;
+        if constexpr (Costs::Normalized)
+        {
+#pragma unroll
+            for (int w = 0; w < Words; w++)
+            {
+                int bits = normalize ? shared.lowest[w][0] | shared.lowest[w][1] << 16 : 0;
+                offset[w] = Costs::value(bits);
+                lowest[w] = Costs::Infinite;
+                if (threadIdx.x == 0)
+                {
+                    offsets[w * Steps + t] = bits;
+                    if (t % NormalizeSteps == 1)
+                        shared.lowest[w][0] = shared.lowest[w][1] = Costs::Infinite & 0xffff;
+                }
             }
         }
 
-        // Threads of the same groups halve what they keep until each has its own minima; first is the place of the
-        // first of them in `least`.
-        int first = 0, count = 2 * ThreadGroups;
+        // Keeps the compiler from unpacking all codewords before the first step, into registers that there are not.
 #pragma unroll
-        for (int mask = 1; mask < Parts; mask *= 2)
+        for (int j = 0; j < ThreadBranches; j++)
+        {
+#pragma unroll
+            for (int i = 0; i < Pairs; i++)
+                asm volatile("" : "+r"(codewords[j][i]));
+        }
+
+        int least[Words][Minima];
+#pragma unroll
+        for (int chunk = 0; chunk < Chunks; chunk++)
+        {
+            if constexpr (Buffers::TwoPhases)
+            {
+                if (chunk == Chunks / 2)
+                    forward_barrier();
+            }
+            if constexpr (Shape::Symmetric)
+                visit_symmetric(x, least);
+            else
+                visit(x, chunk, least);
+            int first[Words];
+#pragma unroll
+            for (int w = 0; w < Words; w++)
+            {
+                first[w] = reduce(least[w]);
+                if (Special && normalize)
+                {
+#pragma unroll
+                    for (int i = 0; i < Kept; i++)
+                        least[w][i] = Costs::bits(Costs::subtract(Costs::value(least[w][i]), offset[w]));
+                }
+                if (measure)
+                {
+#pragma unroll
+                    for (int i = 0; i < Kept; i++)
+                        lowest[w] = Costs::least(lowest[w], least[w][i]);
+                }
+                store(w, chunk, first[w], least[w]);
+            }
+        }
+        if (measure)
+        {
+#pragma unroll
+            for (int w = 0; w < Words; w++)
+            {
+#pragma unroll
+                for (int tile = 0; tile < Costs::Tiles; tile++)
+                {
+                    int value = __reduce_min_sync(FullWarp, Costs::pick(lowest[w], tile));
+                    if (threadIdx.x % WarpSize == 0)
+                        atomicMin(&shared.lowest[w][tile], value);
+                }
+            }
+        }
+    }
+
+    // V = 1: minima over the thread's branches of the groups of a chunk.
+    __device__ __forceinline__ void visit(const Value (&x)[Words][Vector], int chunk, int (&least)[Words][Minima]) const
+    {
+        constexpr int Sources = ChunkGroups > Branches ? ChunkGroups / Branches : 1;
+#pragma unroll
+        for (int j = 0; j < ThreadBranches; j += 2)
+        {
+#pragma unroll
+            for (int w = 0; w < Words; w++)
+            {
+                int before[2][Sources];
+#pragma unroll
+                for (int b = 0; b < 2; b++)
+                {
+                    int source = first_source + chunk * (Shape::ChunkStride >> StepBits) + branch(j + b) * (Groups >> StepBits);
+                    const int* from = buffers.from(w, chunk, j + b, source);
+                    if constexpr (Sources == 2)
+                    {
+                        int2 two = *reinterpret_cast<const int2*>(from);
+                        before[b][0] = two.x, before[b][1] = two.y;
+                    }
+                    else
+                    {
+                        before[b][0] = *from;
+                    }
+                }
+#pragma unroll
+                for (int i = 0; i < ChunkGroups; i++)
+                {
+                    int cost[2];
+#pragma unroll
+                    for (int b = 0; b < 2; b++)
+                    {
+                        uint32_t pair = codewords[j + b][(chunk * ChunkGroups + i) / 2];
+                        Value d = Costs::subtract(x[w][0], i % 2 == 0 ? Costs::low(pair) : Costs::high(pair));
+                        cost[b] = Costs::bits(Costs::square_add(d, Costs::value(before[b][i * Sources / ChunkGroups])));
+                    }
+                    least[w][i] = j == 0 ? Costs::least(cost[0], cost[1]) : Costs::least(least[w][i], cost[0], cost[1]);
+                }
+            }
+        }
+    }
+
+    // V = 2: minima over the thread's branches d < 2^S / 2 and d + 2^S / 2 of its groups, then of their mirror images
+    // G - 1 - g.
+    __device__ __forceinline__ void visit_symmetric(const Value (&x)[Words][Vector], int (&least)[Words][Minima]) const
+    {
+#pragma unroll
+        for (int j = 0; j < ThreadBranches; j++)
+        {
+            int source = first_source + branch(j) * (Groups >> StepBits);
+#pragma unroll
+            for (int w = 0; w < Words; w++)
+            {
+                Value direct = Costs::value(*buffers.from(w, 0, 0, source));
+                Value opposite = Costs::value(*buffers.from(w, 0, 0, source + Groups / 2));
+                Value mirror = Costs::value(*buffers.from(w, 0, 0, Groups - 1 - source));
+                Value mirror_opposite = Costs::value(*buffers.from(w, 0, 0, Groups / 2 - 1 - source));
+#pragma unroll
+                for (int i = 0; i < ThreadGroups; i++)
+                {
+                    Value c0 = Costs::low(codewords[j][i]), c1 = Costs::high(codewords[j][i]);
+                    Value minus = Costs::subtract(x[w][0], c0), plus = Costs::add(x[w][0], c0);
+                    Value second = Costs::subtract(x[w][1], c1);
+                    int own0 = branch_cost(minus, second, direct), own1 = branch_cost(plus, second, opposite);
+                    int mirror0 = branch_cost(minus, second, mirror), mirror1 = branch_cost(plus, second, mirror_opposite);
+                    int& own = least[w][i];
+                    int& mirrored = least[w][ThreadGroups + i];
+                    own = j == 0 ? Costs::least(own0, own1) : Costs::least(own, own0, own1);
+                    mirrored = j == 0 ? Costs::least(mirror0, mirror1) : Costs::least(mirrored, mirror0, mirror1);
+                }
+            }
+        }
+    }
+
+    static __device__ __forceinline__ int branch_cost(Value first, Value second, Value before)
+    {
+        return Costs::bits(Costs::square_add(second, Costs::square_add(first, before)));
+    }
+
+    // Threads of the same groups halve what they keep until each has its own minima, the first Kept of `least`; returns
+    // the place that the first of them had.
+    __device__ __forceinline__ int reduce(int (&least)[Minima]) const
+    {
+        int first = 0;
+#pragma unroll
+        for (int mask = 1, count = Minima; mask < Parts; mask *= 2)
         {
             bool upper = (threadIdx.x & mask) != 0;
             if (count > 1)
@@ -163,96 +442,50 @@ private:
 #pragma unroll
                 for (int i = 0; i < count; i++)
                 {
-                    float given = upper ? least[i] : least[i + count], own = upper ? least[i + count] : least[i];
-                    least[i] = fminf(own, __shfl_xor_sync(FullWarp, given, mask));
+                    int given = upper ? least[i] : least[i + count], own = upper ? least[i + count] : least[i];
+                    least[i] = Costs::least(own, __shfl_xor_sync(FullWarp, given, mask));
                 }
                 first += upper ? count : 0;
             }
             else
             {
-                least[0] = fminf(least[0], __shfl_xor_sync(FullWarp, least[0], mask));
+                least[0] = Costs::least(least[0], __shfl_xor_sync(FullWarp, least[0], mask));
             }
         }
+        return first;
+    }
 
+    __device__ __forceinline__ void store(int word, int chunk, int first, const int (&least)[Minima]) const
+    {
         if constexpr (Parts == 1)
         {
-            float4 direct = make_float4(least[0], least[1], least[2], least[3]);
-            float4 mirror = make_float4(least[7], least[6], least[5], least[4]);
-            int mirrored = Groups - ThreadGroups - group;
-            *reinterpret_cast<float4*>(next + group) = direct;
-            *reinterpret_cast<float4*>(next + mirrored) = mirror;
-            if (kept != nullptr)
+#pragma unroll
+            for (int i = 0; i < Minima; i += 4)
             {
-                *reinterpret_cast<float4*>(kept + group) = direct;
-                *reinterpret_cast<float4*>(kept + mirrored) = mirror;
+                int4 four;
+                int g = group(chunk) + i;
+                if (Shape::Symmetric && i >= ThreadGroups)
+                {
+                    four = make_int4(least[i + 3], least[i + 2], least[i + 1], least[i]);
+                    g = Groups - ThreadGroups - first_group;
+                }
+                else
+                {
+                    four = make_int4(least[i], least[i + 1], least[i + 2], least[i + 3]);
+                }
+                *reinterpret_cast<int4*>(buffers.to(word, chunk, g)) = four;
             }
         }
-        else if (part < 2 * ThreadGroups)
+        else if (part < Minima)
         {
 #pragma unroll
             for (int i = 0; i < Kept; i++)
             {
-                int place = first + i;
-                int g = place < ThreadGroups ? group + place : Groups - 1 - group - (place - ThreadGroups);
-                next[g] = least[i];
-                if (kept != nullptr)
-                    kept[g] = least[i];
+                int at = first + i, g = group(chunk) + at;
+                if (Shape::Symmetric && at >= ThreadGroups)
+                    g = Groups - 1 - first_group - (at - ThreadGroups);
+                *buffers.to(word, chunk, g) = least[i];
             }
         }
-    }
-
-    // The cost of a state at step t, as step() computes it.
-    __device__ __forceinline__ float cost(float2 x, unsigned state, float before) const
-    {
-        float2 c = codeword(codeword_bits(shared.table, state));
-        return branch_cost(__fsub_rn(x.x, c.x), __fsub_rn(x.y, c.y), before);
-    }
-
-    // The lowest state of step t in a group whose cost is the group's minimum; by one warp, from the history.
-    __device__ __forceinline__ unsigned best(int t, int shift, unsigned best_group) const
-    {
-        constexpr int Rounds = (Branches + WarpSize - 1) / WarpSize;
-        int lane = threadIdx.x % WarpSize;
-        float2 x = shared.weights[(t + shift) & (TileSteps - 1)];
-        float minimum = row(t + 1)[best_group], before[Rounds];
-#pragma unroll
-        for (int i = 0; i < Rounds; i++)
-        {
-            int d = lane + i * WarpSize;
-            before[i] = d < Branches ? row(t)[(best_group + d * Groups) >> StepBits] : 0.0f;
-        }
-        unsigned state = 0xffffffffu;
-#pragma unroll
-        for (int i = Rounds - 1; i >= 0; i--)
-        {
-            unsigned d = lane + i * WarpSize, candidate = best_group + d * Groups;
-            if (d < Branches && cost(x, candidate & 0xffff, before[i]) == minimum)
-                state = candidate;
-        }
-        return __reduce_min_sync(FullWarp, state);
-    }
-
-    // The lowest of all states of the last step with the lowest cost; by the whole block, from shared memory.
-    __device__ __forceinline__ unsigned lowest_best(int steps, int shift) const
-    {
-        const float* last = shared.minima[steps & 1];
-        const float* before = shared.minima[(steps + 1) & 1];
-        float2 x = shared.weights[(steps - 1 + shift) & (TileSteps - 1)];
-        unsigned least = 0xffffffffu;         // costs are not negative: their bits compare as integers
-        for (int g = threadIdx.x; g < Groups; g += EncodeThreads)
-            least = min(least, __float_as_uint(last[g]));
-        float minimum = __uint_as_float(block_min<EncodeThreads>(least));
-        unsigned state = 0xffffffffu;
-        for (unsigned g = threadIdx.x; g < Groups; g += EncodeThreads)
-        {
-            if (last[g] == minimum)
-            {
-                unsigned s = g;
-                while (cost(x, s, before[s >> StepBits]) != minimum)
-                    s += Groups;
-                state = min(state, s);
-            }
-        }
-        return block_min<EncodeThreads>(state);
     }
 };

@@ -221,7 +221,11 @@ public interface IBackend : IDisposable
     /// <param name="window">Weights on each side of the seam used by the first pass.</param>
     /// <param name="targets">(tiles, 256) F32 in sequence order.</param>
     /// <param name="states">(tiles, 256/V) U16, out: the state of every step.</param>
-    void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states);
+    /// <param name="costs">Arithmetic of the path costs.</param>
+    /// <exception cref="ArithmeticException">
+    /// A target is NaN or beyond ±2⁵⁹. A backend that enqueues throws it from the next <see cref="Synchronize"/> or <see cref="Download"/>; the tile's states mean nothing then.
+    /// </exception>
+    void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states, CostPrecision costs = CostPrecision.Exact);
 
     /// <summary>values[tile, V·t …] ← codeword of states[tile, t].</summary>
     /// <param name="codebook">Code and rate.</param>

@@ -5,7 +5,7 @@ namespace FastKron.Native.Compute;
 /// <param name="Name">decode_mode of the checkpoint: quantlut_sym (HYB), 1mad, 3inst, mul1, mcg.</param>
 /// <param name="Bits">K, bits per weight.</param>
 /// <param name="Vector">V, weights per step.</param>
-/// <param name="Values">2^16 · V float32 codewords in state order, each exactly a stored float16 (1MAD: float32).</param>
+/// <param name="Values">2^16 · V float32 codewords in state order, each exactly a float16.</param>
 /// <param name="Table">The stored table of a lookup code as float16 bits, (2^Q, V); empty for computed codes.</param>
 public sealed record TrellisCodebook(string Name, int Bits, int Vector, ReadOnlyMemory<float> Values, ReadOnlyMemory<ushort> Table)
 {

@@ -21,7 +21,7 @@ public sealed unsafe partial class CpuBackend
     private static readonly ConditionalWeakTable<TrellisCodebook, ViterbiEncoder> Encoders = [];
 
     /// <inheritdoc/>
-    public void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states)
+    public void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states, CostPrecision costs = CostPrecision.Exact)
     {
         TrellisArguments.PathTiles(onHost: true, codebook, targets, states);
         int windowSteps = window.Steps(codebook);

@@ -7,15 +7,15 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute.Cpu;
 
-/// <summary>Tail-biting Viterbi encoder of one HYB code, one tile a call; gives the states of <see cref="Viterbi"/> bit for bit.</summary>
+/// <summary>Tail-biting Viterbi encoder of one code, one tile a call; gives the states of <see cref="Viterbi"/> bit for bit.</summary>
 /// <remarks>
 /// <para>
 /// A state is s = g + d·G: g its lower L − KV bits (the group that the next step sees), d &lt; 2^KV. Only m_t[g] = min over d of cost_t(s) is kept, for
 /// every step; the traceback finds the branch again by recomputing the 2^KV costs of one group a step. The predecessor group s >> KV is the same for
-/// 2^KV ≥ 16 adjacent g, so a vector of costs takes it as a broadcast.
+/// 2^KV adjacent g, so a vector of costs takes it as a broadcast where 2^KV ≥ 16, else by a permutation of a few.
 /// </para>
 /// <para>
-/// The hash h(s) = s(s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only flips the sign of the first
+/// HYB, V = 2: the hash h(s) = s(s + 1) has two symmetries mod 2^16: h(~s) = h(s), and h(s ^ 0x8000) = h(s) ^ 0x8000, which only flips the sign of the first
 /// component. Hence a quarter of the codewords, d &lt; 2^KV/2 and g &lt; G/2, serves all states and their differences to the target serve four.
 /// </para>
 /// </remarks>
@@ -27,32 +27,36 @@ internal sealed unsafe class ViterbiEncoder
     private readonly TrellisCodebook _codebook;
     private readonly int _groups, _branches;
 
-    // [G/2 / Block][branches/2][component][Block], aligned to 64 bytes from _first on.
+    // V = 2: [G/2 / Block][branches/2][component][Block]; V = 1: [G / Block][branches][Block]; aligned to 64 bytes from _first on.
     private readonly float[] _codewords;
     private readonly int _first;
 
     /// <summary>Rearranges the codewords.</summary>
-    /// <exception cref="NotSupportedException">Not a HYB code at 2, 3 or 4 bits.</exception>
+    /// <exception cref="NotSupportedException">Neither V = 1 at 1 to 8 bits nor a HYB code at 2, 3 or 4 bits.</exception>
     public ViterbiEncoder(TrellisCodebook codebook)
     {
-        if (codebook.Vector != 2 || codebook.StepBits is < 4 or > 8 || !IsSymmetric(codebook.Values.Span))
-            throw new NotSupportedException($"encoding {codebook.Name} at {codebook.Bits} bits on the CPU; supported: quantlut_sym (HYB) at 2, 3, 4 bits");
+        bool hybrid = codebook.Vector == 2 && codebook.StepBits is >= 4 and <= 8 && IsSymmetric(codebook.Values.Span);
+        if (!hybrid && (codebook.Vector != 1 || codebook.Bits is < 1 or > 8))
+        {
+            throw new NotSupportedException(
+                $"encoding {codebook.Name} at {codebook.Bits} bits on the CPU; supported: quantlut_sym (HYB) at 2, 3, 4 bits, codes of one weight a step at 1 to 8");
+        }
         _codebook = codebook;
         _branches = 1 << codebook.StepBits;
         _groups = TrellisCodebook.States / _branches;
-        _codewords = GC.AllocateUninitializedArray<float>(TrellisCodebook.States / 2 + Alignment, pinned: true);
+        _codewords = GC.AllocateUninitializedArray<float>((hybrid ? TrellisCodebook.States / 2 : TrellisCodebook.States) + Alignment, pinned: true);
         _first = Padding((float*)Unsafe.AsPointer(ref _codewords[0]));
 
         ReadOnlySpan<float> values = codebook.Values.Span;
-        int next = _first;
-        for (int g = 0; g < _groups / 2; g += Block)
+        int next = _first, folded = hybrid ? 2 : 1, vector = codebook.Vector;
+        for (int g = 0; g < _groups / folded; g += Block)
         {
-            for (int d = 0; d < _branches / 2; d++)
+            for (int d = 0; d < _branches / folded; d++)
             {
-                for (int component = 0; component < 2; component++)
+                for (int component = 0; component < vector; component++)
                 {
                     for (int lane = 0; lane < Block; lane++)
-                        _codewords[next++] = values[(g + lane + d * _groups) * 2 + component];
+                        _codewords[next++] = values[(g + lane + d * _groups) * vector + component];
                 }
             }
         }
@@ -63,7 +67,7 @@ internal sealed unsafe class ViterbiEncoder
     /// <summary>Encodes one tile.</summary>
     /// <param name="windowSteps">Steps on each side of the seam in the first pass.</param>
     /// <param name="targets">256 weights in sequence order, checked by <see cref="Viterbi.CheckTargets"/>.</param>
-    /// <param name="states">128, out.</param>
+    /// <param name="states">256/V, out.</param>
     public void Encode(int windowSteps, ReadOnlySpan<float> targets, Span<ushort> states)
     {
         if (Vector512.IsHardwareAccelerated)
@@ -80,13 +84,13 @@ internal sealed unsafe class ViterbiEncoder
     internal void Encode<TLanes, TVector>(int windowSteps, ReadOnlySpan<float> targets, Span<ushort> states)
         where TLanes : struct, IViterbiLanes<TVector>
     {
-        int steps = _codebook.Steps, seam = 2 * windowSteps;
-        Span<float> around = stackalloc float[4 * windowSteps];
+        int steps = _codebook.Steps, seam = _codebook.Vector * windowSteps;
+        Span<float> around = stackalloc float[2 * seam];
         targets[^seam..].CopyTo(around);
         targets[..seam].CopyTo(around[seam..]);
         Span<ushort> path = stackalloc ushort[2 * windowSteps];
 
-        float[] scratch = ArrayPool<float>.Shared.Rent((steps + 1) * _groups + Alignment);
+        float[] scratch = ArrayPool<float>.Shared.Rent((steps + 1) * _groups + 2 * Alignment);     // vectors are read beyond the last row
         fixed (float* start = scratch)
         {
             // Row 0: cost of each group before the first step; row t + 1: m_t.
@@ -109,16 +113,38 @@ internal sealed unsafe class ViterbiEncoder
     {
         fixed (float* codewords = &_codewords[_first])
         {
-            for (int t = 0; t < targets.Length / 2; t++)
+            for (int t = 0; t < targets.Length / _codebook.Vector; t++)
             {
-                Step<TLanes, TVector>(
-                    codewords, _groups, _branches, _codebook.StepBits, targets[2 * t], targets[2 * t + 1], minima + t * _groups, minima + (t + 1) * _groups);
+                float* previous = minima + t * _groups, next = previous + _groups;
+                if (_codebook.Vector == 2)
+                    StepFolded<TLanes, TVector>(codewords, _groups, _branches, _codebook.StepBits, targets[2 * t], targets[2 * t + 1], previous, next);
+                else
+                    Step<TLanes, TVector>(codewords, _groups, _branches, _codebook.StepBits, targets[t], previous, next);
             }
         }
     }
 
-    // m_t from m_{t-1}.
-    private static void Step<TLanes, TVector>(
+    // m_t from m_{t-1}, V = 1.
+    private static void Step<TLanes, TVector>(float* codewords, int groups, int branches, int stepBits, float target, float* previous, float* next)
+        where TLanes : struct, IViterbiLanes<TVector>
+    {
+        nint stride = groups / branches;
+        TVector x = TLanes.Broadcast(target);
+        for (int block = 0; block < groups; block += Block)
+        {
+            for (int lane = 0; lane < Block; lane += TLanes.Count)
+            {
+                TVector best = TLanes.Broadcast(float.PositiveInfinity);
+                float* codeword = codewords + (nint)block * branches + lane, end = codeword + Block * branches;
+                for (float* from = previous + ((block + lane) >> stepBits); codeword < end; codeword += Block, from += stride)
+                    best = TLanes.Min(best, TLanes.SquareAdd(TLanes.Subtract(x, TLanes.Load(codeword)), TLanes.Spread(from, stepBits)));
+                TLanes.Store(best, next + block + lane);
+            }
+        }
+    }
+
+    // m_t from m_{t-1}, V = 2: the quarter of the codewords with its mirror images.
+    private static void StepFolded<TLanes, TVector>(
         float* codewords, int groups, int branches, int stepBits, float target0, float target1, float* previous, float* next)
         where TLanes : struct, IViterbiLanes<TVector>
     {
@@ -153,7 +179,7 @@ internal sealed unsafe class ViterbiEncoder
     // path[i] for the last path.Length steps, from the last state on.
     private void TraceBack(ReadOnlySpan<float> targets, float* minima, int last, Span<ushort> path)
     {
-        int first = targets.Length / 2 - path.Length;
+        int first = targets.Length / _codebook.Vector - path.Length;
         path[^1] = (ushort)last;
         for (int i = path.Length - 2; i >= 0; i--)
             path[i] = (ushort)Best(targets, minima, first + i, path[i + 1] >> _codebook.StepBits);
@@ -164,11 +190,17 @@ internal sealed unsafe class ViterbiEncoder
     {
         ReadOnlySpan<float> values = _codebook.Values.Span;
         float* previous = minima + t * _groups;
-        float minimum = previous[_groups + group], x0 = targets[2 * t], x1 = targets[2 * t + 1];
+        float minimum = previous[_groups + group];
+        int vector = _codebook.Vector;
         for (int s = group; s < TrellisCodebook.States; s += _groups)
         {
-            float d0 = x0 - values[2 * s], d1 = x1 - values[2 * s + 1];
-            if (MathF.FusedMultiplyAdd(d1, d1, MathF.FusedMultiplyAdd(d0, d0, previous[s >> _codebook.StepBits])) == minimum)
+            float cost = previous[s >> _codebook.StepBits];
+            for (int v = 0; v < vector; v++)
+            {
+                float difference = targets[t * vector + v] - values[s * vector + v];
+                cost = MathF.FusedMultiplyAdd(difference, difference, cost);
+            }
+            if (cost == minimum)
                 return s;
         }
         throw new UnreachableException($"group {group} of step {t}: no state has the minimal cost {minimum:R}");

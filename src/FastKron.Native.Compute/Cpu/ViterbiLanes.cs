@@ -27,6 +27,9 @@ internal unsafe interface IViterbiLanes<TVector>
     static abstract TVector Min(TVector a, TVector b);
 
     static abstract TVector Reverse(TVector value);
+
+    /// <summary>source[i >> shift] in lane i. May read a whole vector from <paramref name="source"/> on.</summary>
+    static abstract TVector Spread(float* source, int shift);
 }
 
 internal readonly unsafe struct Lanes512 : IViterbiLanes<Vector512<float>>
@@ -50,6 +53,11 @@ internal readonly unsafe struct Lanes512 : IViterbiLanes<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Reverse(Vector512<float> value) =>
         Vector512.Shuffle(value, Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Spread(float* source, int shift) => shift >= 4
+        ? Vector512.Create(*source)
+        : Vector512.Shuffle(Vector512.Load(source), Vector512<int>.Indices >> shift);
 }
 
 internal readonly unsafe struct Lanes256 : IViterbiLanes<Vector256<float>>
@@ -72,6 +80,11 @@ internal readonly unsafe struct Lanes256 : IViterbiLanes<Vector256<float>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Reverse(Vector256<float> value) => Vector256.Shuffle(value, Vector256.Create(7, 6, 5, 4, 3, 2, 1, 0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Spread(float* source, int shift) => shift >= 3
+        ? Vector256.Create(*source)
+        : Vector256.Shuffle(Vector256.Load(source), Vector256<int>.Indices >> shift);
 }
 
 internal readonly unsafe struct Lanes128 : IViterbiLanes<Vector128<float>>
@@ -94,6 +107,11 @@ internal readonly unsafe struct Lanes128 : IViterbiLanes<Vector128<float>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Reverse(Vector128<float> value) => Vector128.Shuffle(value, Vector128.Create(3, 2, 1, 0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Spread(float* source, int shift) => shift >= 2
+        ? Vector128.Create(*source)
+        : Vector128.Shuffle(Vector128.Load(source), Vector128<int>.Indices >> shift);
 }
 
 internal readonly unsafe struct Lanes1 : IViterbiLanes<float>
@@ -115,4 +133,6 @@ internal readonly unsafe struct Lanes1 : IViterbiLanes<float>
     public static float Min(float a, float b) => b < a ? b : a;
 
     public static float Reverse(float value) => value;
+
+    public static float Spread(float* source, int shift) => *source;
 }

@@ -50,6 +50,7 @@ public sealed unsafe partial class GpuBackend
         }
         fixed (T* to = destination)
             _staging.Download(source.Address, to, source.Bytes);
+        CheckEncodedTargets();
     }
 
     /// <inheritdoc/>

@@ -8,7 +8,7 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed partial class GpuBackend
 {
     // kernels/trellis.cu
-    private const int EncodeThreads = 512, DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, HybridEntries = 512, HybridBits = 16;
+    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, HybridEntries = 512, HybridBits = 16;
 
     /// <summary>Rows of x up to which tiles are multiplied as they are decoded; above, strips of the matrix are decoded for <see cref="MatMul"/>.</summary>
     private const int FewRows = 8;
@@ -18,39 +18,6 @@ public sealed partial class GpuBackend
 
     /// <summary>With few rows: blocks wanted for each multiprocessor, and units that each warp of a block must still have.</summary>
     private const int MatMulBlocks = 4, MatMulUnits = 2;
-
-    /// <inheritdoc/>
-    public void EncodeTiles(TrellisCodebook codebook, TailBitingWindow window, Tensor targets, Tensor states)
-    {
-        Enter();
-        TrellisArguments.PathTiles(onHost: false, codebook, targets, states);
-        int windowSteps = window.Steps(codebook), tiles = targets.Rows;
-        HybridTable table = Table(codebook, "encoding");
-        if (tiles == 0)
-            return;
-        CheckTargets(targets);
-
-        // A block keeps the minima of every group and step of the tile it is at.
-        CudaKernel kernel = Kernel("trellis", $"trellis_encode_k{codebook.Bits}_f32");
-        int blocks = Math.Min(tiles, _multiprocessors * kernel.MaxActiveBlocks(EncodeThreads)), groups = TrellisCodebook.States >> codebook.StepBits;
-        using DeviceMemory history = Scratch((long)blocks * (codebook.Steps + 1) * groups * sizeof(float));
-        kernel.Launch(
-            _stream, blocks, EncodeThreads,
-            new EncodeArgs(targets.Address, (nuint)targets.Stride, states.Address, (nuint)states.Stride, tiles, windowSteps, history.Address, table));
-    }
-
-    /// <inheritdoc/>
-    public void DecodeTiles(TrellisCodebook codebook, Tensor states, Tensor values)
-    {
-        Enter();
-        TrellisArguments.PathTiles(onHost: false, codebook, values, states);
-        HybridTable table = Table(codebook, "decoding");
-        if (states.Rows == 0)
-            return;
-        Kernel("trellis", "trellis_decode_tiles_f32").Launch(
-            _stream, Math.Min(Ceiling(states.Rows, 2), _multiprocessors * DecodeWarps), DecodeThreads,
-            new DecodeTilesArgs(states.Address, (nuint)states.Stride, values.Address, (nuint)values.Stride, states.Rows, table));
-    }
 
     /// <inheritdoc/>
     public void DecodeMatrix(TrellisMatrix weights, Tensor dense)
@@ -122,24 +89,6 @@ public sealed partial class GpuBackend
                 Table(weights.Codebook, "decoding")));
     }
 
-    // Waits for the check, so that nothing is written where a target is bad.
-    private void CheckTargets(Tensor targets)
-    {
-        using DeviceMemory memory = Scratch(sizeof(ulong));
-        var flag = new CudaDeviceVariable<ulong>(memory.Address, 1);
-        flag.MemsetAsync(byte.MaxValue, _stream);
-        Kernel("trellis", "trellis_check_f32").Launch(
-            _stream, targets.Rows, TrellisCodebook.TileSize, new CheckArgs(targets.Address, (nuint)targets.Stride, flag.DevicePointer));
-        Span<ulong> firstBad = stackalloc ulong[1];
-        flag.CopyToHost(firstBad, _stream);
-        if (firstBad[0] == ulong.MaxValue)
-            return;
-        int tile = (int)(firstBad[0] / TrellisCodebook.TileSize);
-        Span<float> weights = stackalloc float[TrellisCodebook.TileSize];
-        Download(targets.SliceRows(tile, 1), weights);
-        Viterbi.CheckTargets(weights, tile);
-    }
-
     // Lane records of the kernel layout are 4·K bytes and are loaded as vectors of 8, 4 or 16 bytes.
     private static int CodesAligned(TrellisMatrix weights) => weights.Codes.Address % (weights.Codebook.Bits switch { 2 => 8, 3 => 4, _ => 16 }) == 0 ? 1 : 0;
 
@@ -164,13 +113,6 @@ public sealed partial class GpuBackend
     {
         private uint _first;
     }
-
-    private readonly record struct CheckArgs(nint Targets, nuint TargetStride, nint FirstBad);
-
-    private readonly record struct EncodeArgs(
-        nint Targets, nuint TargetStride, nint States, nuint StateStride, int Tiles, int Window, nint History, HybridTable Table);
-
-    private readonly record struct DecodeTilesArgs(nint States, nuint StateStride, nint Values, nuint ValueStride, int Tiles, HybridTable Table);
 
     private readonly record struct DecodeArgs(
         nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Aligned, int Paired, HybridTable Table);

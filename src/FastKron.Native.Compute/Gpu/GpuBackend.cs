@@ -85,18 +85,19 @@ public sealed partial class GpuBackend : IBackend
     public void Synchronize()
     {
         Enter();
-        _stream.Synchronize();
-        _uploads.Synchronize();
-        _downloads.Synchronize();
+        WaitForStreams();
+        CheckEncodedTargets();
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Synchronize();
+        Enter();
+        WaitForStreams();
         _images.Dispose();
         _solver.Dispose();
         _blas.Dispose();
+        DisposeEncoder();
         _workspace.Dispose();
         _staging.Dispose();
         _heap.Dispose();
@@ -104,6 +105,13 @@ public sealed partial class GpuBackend : IBackend
         _uploads.Dispose();
         _downloads.Dispose();
         _context.Dispose();
+    }
+
+    private void WaitForStreams()
+    {
+        _stream.Synchronize();
+        _uploads.Synchronize();
+        _downloads.Synchronize();
     }
 
     // The current context is a property of the thread: every public method calls this first.

@@ -49,12 +49,12 @@ public static class Viterbi
         for (int i = 0; i < targets.Length; i++)
         {
             if (!(MathF.Abs(targets[i]) <= LargestTarget))
-            {
-                throw new ArithmeticException(
-                    $"tile {tile}, weight {i}: target {targets[i]:R}; expected a number of magnitude at most 2^59. The factors or the scale of this matrix diverged");
-            }
+                throw BadTarget(tile, i, targets[i]);
         }
     }
+
+    internal static ArithmeticException BadTarget(int tile, int weight, float target) => new(
+        $"tile {tile}, weight {weight}: target {target:R}; expected a number of magnitude at most 2^59. The factors or the scale of this matrix diverged");
 
     // One Viterbi pass. With an overlap, the upper bits of the first state and the lower bits of the last one are held to it.
     private static void Run(

@@ -22,6 +22,9 @@ public sealed record TimedOperation(string Name, BenchmarkUnit Unit, Action Run,
     /// <summary>Enqueues the rival once.</summary>
     public Action? RunRival { get; init; }
 
+    /// <summary>The rival's time where it is known from another session on such a machine; null if not.</summary>
+    public double? RivalSeconds { get; init; }
+
     /// <summary>The unit's name in records.</summary>
     public string UnitName => Unit switch
     {

@@ -14,6 +14,11 @@ public static class TrellisCodes
         return [.. Enumerable.Range(2, 3).Select(bits => new TrellisCodebook(HybridName, bits, 2, values, table))];
     });
 
+    private static readonly Lazy<TrellisCodebook[]> Sums = Rates("1mad", static s => (float)(Half)OneMadQuotient(s));
+    private static readonly Lazy<TrellisCodebook[]> HalfPairs = Rates("3inst", static s => PairSum(s * 89226354 + 64248484));
+    private static readonly Lazy<TrellisCodebook[]> MultipliedPairs = Rates("mcg", static s => PairSum(s * 0xCBAC1FED));
+    private static readonly Lazy<TrellisCodebook[]> ScaledSums = Rates("mul1", static s => ScaledSum(s * 0x83DCD12D));
+
     /// <summary>HYB: L = 16, V = 2, 9-bit table with a sign bit (<c>quantlut_sym</c>), with the engine's own table. One instance for each rate.</summary>
     /// <param name="bits">K: 2, 3 or 4.</param>
     public static TrellisCodebook Hybrid(int bits)
@@ -41,6 +46,55 @@ public static class TrellisCodes
         ushort[] copy = table.ToArray();
         return new TrellisCodebook(HybridName, bits, 2, HybridValues(copy), copy);
     }
+
+    /// <summary>1MAD: the four bytes of a linear congruence summed, L = 16, V = 1.</summary>
+    /// <param name="bits">K: 1 to 8.</param>
+    /// <remarks>This and the other computed codes: trellis-formats-and-kernels.md section 1.1; QTIP, arXiv:2406.11235, section 3.1, and EXL3.</remarks>
+    public static TrellisCodebook OneMad(int bits) => Computed(Sums, bits);
+
+    /// <summary>3INST, EXL3's codebook 0: the two halves of a masked linear congruence, added as float16 numbers.</summary>
+    /// <param name="bits">K: 1 to 8.</param>
+    public static TrellisCodebook ThreeInstructions(int bits) => Computed(HalfPairs, bits);
+
+    /// <summary>MCG, EXL3's codebook 1: 3INST with another multiplier and no constant.</summary>
+    /// <param name="bits">K: 1 to 8.</param>
+    public static TrellisCodebook MultiplicativeCongruence(int bits) => Computed(MultipliedPairs, bits);
+
+    /// <summary>MUL1, EXL3's codebook 2: the four bytes of a product summed, scaled in float16.</summary>
+    /// <param name="bits">K: 1 to 8.</param>
+    public static TrellisCodebook MultipliedSums(int bits) => Computed(ScaledSums, bits);
+
+    private static TrellisCodebook Computed(Lazy<TrellisCodebook[]> rates, int bits)
+    {
+        if (bits is < 1 or > 8)
+            throw new ArgumentOutOfRangeException(nameof(bits), bits, "a computed code has 1 to 8 bits a weight");
+        return rates.Value[bits - 1];
+    }
+
+    // One instance for each rate; the rates share the values.
+    private static Lazy<TrellisCodebook[]> Rates(string name, Func<uint, float> codeword) => new(() =>
+    {
+        float[] values = new float[TrellisCodebook.States];
+        for (uint s = 0; s < TrellisCodebook.States; s++)
+            values[s] = codeword(s);
+        return [.. Enumerable.Range(1, 8).Select(bits => new TrellisCodebook(name, bits, 1, values, default))];
+    });
+
+    /// <summary>1MAD's number before it is rounded to float16, as decoders do.</summary>
+    internal static float OneMadQuotient(uint state) => ((int)ByteSum(state * 34038481 + 76625530) - 510) / 147.800537109375f;
+
+    private static uint ByteSum(uint x) => (x & 0xFF) + (x >> 8 & 0xFF) + (x >> 16 & 0xFF) + (x >> 24);
+
+    // The sum of two float16 numbers is exact in float32, so it is rounded once.
+    private static float PairSum(uint x)
+    {
+        uint pair = x & 0x8FFF8FFF ^ 0x3B603B60;
+        return (float)(Half)((float)BitConverter.UInt16BitsToHalf((ushort)pair) + (float)BitConverter.UInt16BitsToHalf((ushort)(pair >> 16)));
+    }
+
+    // fma(1024 + sum, c1, c0) in float16: exact in float64, so it is rounded once.
+    private static float ScaledSum(uint x) =>
+        (float)(Half)((1024.0 + ByteSum(x)) * (double)BitConverter.UInt16BitsToHalf(0x1EEE) + (double)BitConverter.UInt16BitsToHalf(0xC931));
 
     // h = s(s + 1): bits 6 … 14 choose the point, bit 15 the sign of its first component.
     private static float[] HybridValues(ushort[] table)

@@ -1,5 +1,6 @@
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
+using FastKron.Native.Tests.Compute;
 using NUnit.Framework;
 
 namespace FastKron.Native.Tests.Codebooks;
@@ -66,6 +67,45 @@ public sealed class TrellisCodesTests
         Assert.That(() => TrellisCodes.Hybrid(2, table), Throws.ArgumentException.With.Message.Contains("number 17"));
         Assert.That(() => TrellisCodes.Hybrid(2, table.AsSpan(1)), Throws.ArgumentException.With.Message.Contains("found 1023"));
     }
+
+    // FNV-1a-64 of the little-endian values in state order (1MAD: float32, before rounding; the others float16): section 1.2.
+    [TestCase("1mad", 0xc06f29dbadb43c37ul)]
+    [TestCase("3inst", 0xfad431e7e9266898ul)]
+    [TestCase("mcg", 0x7bb36b05a3b885a7ul)]
+    [TestCase("mul1", 0x55e1c748ed9f0cd7ul)]
+    public void ComputedCodes_AllStates_HaveThePublishedValues(string name, ulong expected)
+    {
+        TrellisCodebook codebook = TrellisOperands.Code(name, 3);
+        ulong hash = 0xcbf29ce484222325;
+        for (uint s = 0; s < TrellisCodebook.States; s++)
+        {
+            float value = codebook.Values.Span[(int)s];
+            byte[] bytes = name == "1mad" ? BitConverter.GetBytes(TrellisCodes.OneMadQuotient(s)) : BitConverter.GetBytes((Half)value);
+            Assert.That((float)(Half)value, Is.EqualTo(value), "a float16");
+            foreach (byte b in bytes)
+                hash = (hash ^ b) * 0x100000001b3;
+        }
+        Assert.That(hash, Is.EqualTo(expected));
+        Assert.That((codebook.Name, codebook.Bits, codebook.Vector, codebook.Steps, codebook.StepBits), Is.EqualTo((name, 3, 1, 256, 3)));
+    }
+
+    [TestCase("3inst", 1.2437)]
+    [TestCase("mcg", 1.2441)]
+    [TestCase("mul1", 1.0003)]
+    [TestCase("1mad", 1.0001)]
+    public void ComputedCodes_AllStates_HaveThePublishedScale(string name, double expected)
+    {
+        TrellisCodebook codebook = TrellisOperands.Code(name, 1);
+        double mean = 0, power = 0;
+        foreach (float value in codebook.Values.Span)
+            (mean, power) = (mean + value, power + value * value);
+        Assert.That(Math.Abs(mean / TrellisCodebook.States), Is.LessThan(0.004));
+        Assert.That(Math.Sqrt(power / TrellisCodebook.States), Is.EqualTo(expected).Within(6e-5));      // printed to four places
+    }
+
+    [Test]
+    public void ComputedCodes_BadRate_Throws([Values(0, 9)] int bits) =>
+        Assert.That(() => TrellisCodes.MultipliedSums(bits), Throws.InstanceOf<ArgumentOutOfRangeException>());
 
     private static (float X, float Y) Codeword(TrellisCodebook codebook, int state) => (codebook.Values.Span[2 * state], codebook.Values.Span[2 * state + 1]);
 }

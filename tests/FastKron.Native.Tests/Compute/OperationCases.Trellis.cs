@@ -18,12 +18,15 @@ internal static partial class OperationCases
 
     // Encoded states are equal on every backend, so any difference fails.
     private static IEnumerable<OperationCase> EncodeCases =>
-        from bits in new[] { 2, 3, 4 }
-        from tiles in new[] { 1, 3 }
-        let window = tiles == 1 ? TailBitingWindow.Full : TailBitingWindow.Half
-        select new OperationCase("trellis", $"EncodeTiles K={bits} {tiles} tiles, window {window.Weights}", 0, backend =>
+        from codebook in new[]
         {
-            TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
+            TrellisCodes.Hybrid(2), TrellisCodes.Hybrid(3), TrellisCodes.Hybrid(4),
+            TrellisCodes.MultipliedSums(1), TrellisCodes.OneMad(2), TrellisCodes.MultiplicativeCongruence(3), TrellisCodes.ThreeInstructions(6),
+        }
+        from tiles in codebook.Vector == 2 ? new[] { 1, 3 } : [3]
+        let window = tiles == 1 ? TailBitingWindow.Full : TailBitingWindow.Half
+        select new OperationCase("trellis", $"EncodeTiles {codebook.Name} K={codebook.Bits} {tiles} tiles, window {window.Weights}", 0, backend =>
+        {
             float[] weights = TrellisOperands.Normal(tiles * TrellisCodebook.TileSize);
             ushort[] expected = new ushort[tiles * codebook.Steps], actual = new ushort[expected.Length];
             for (int tile = 0; tile < tiles; tile++)
@@ -42,10 +45,9 @@ internal static partial class OperationCases
         });
 
     private static IEnumerable<OperationCase> DecodeTilesCases =>
-        from bits in new[] { 2, 4 }
-        select new OperationCase("trellis", $"DecodeTiles K={bits} 5 tiles", 0, backend =>
+        from codebook in new[] { TrellisCodes.Hybrid(2), TrellisCodes.Hybrid(4), TrellisCodes.MultipliedSums(3) }
+        select new OperationCase("trellis", $"DecodeTiles {codebook.Name} K={codebook.Bits} 5 tiles", 0, backend =>
         {
-            TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
             ushort[] rings = TrellisPackingTests.RandomRings(codebook, 5);
             float[] expected = new float[5 * 256];
             codebook.Decode(rings, expected);

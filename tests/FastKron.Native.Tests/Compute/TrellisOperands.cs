@@ -29,6 +29,17 @@ internal static class TrellisOperands
         return (new TrellisMatrix(codes, codebook, layout, rows, columns), dense);
     }
 
+    /// <summary>A code by its name in checkpoints.</summary>
+    public static TrellisCodebook Code(string name, int bits) => name switch
+    {
+        "quantlut_sym" => TrellisCodes.Hybrid(bits),
+        "1mad" => TrellisCodes.OneMad(bits),
+        "3inst" => TrellisCodes.ThreeInstructions(bits),
+        "mcg" => TrellisCodes.MultiplicativeCongruence(bits),
+        "mul1" => TrellisCodes.MultipliedSums(bits),
+        _ => throw new ArgumentException($"code {name}", nameof(name)),
+    };
+
     /// <summary>Standard normal numbers, the same in every run.</summary>
     public static float[] Normal(int count)
     {
