@@ -302,15 +302,15 @@ private:
 #pragma unroll
         for (int chunk = 0; chunk < Chunks; chunk++)
         {
+            if constexpr (Shape::Symmetric)
+                visit_symmetric(x, least);
+            else
+                visit(x, chunk, least);
             if constexpr (Buffers::TwoPhases)
             {
                 if (chunk == Chunks / 2)
                     forward_barrier();
             }
-            if constexpr (Shape::Symmetric)
-                visit_symmetric(x, least);
-            else
-                visit(x, chunk, least);
             int first[Words];
 #pragma unroll
             for (int w = 0; w < Words; w++)

@@ -27,6 +27,12 @@ public sealed partial class GpuBackend
             return;
         var shape = new EncoderShape(codebook, costs);
         CudaKernel kernel = Kernel("encode", shape.KernelName);
+        if (kernel.SharedMemory + shape.SharedBytes > _sharedBytes)
+        {
+            throw new NotSupportedException(
+                $"encoding {codebook.Name} at {codebook.Bits} bits needs {(kernel.SharedMemory + shape.SharedBytes) >> 10} KB of shared memory a block; "
+                + $"{Name} has {_sharedBytes >> 10} KB; use 2 bits or more, or --device cpu");
+        }
         int blocks = Math.Min(shape.Blocks(targets.Rows), _multiprocessors);
         if (_firstBad is null)
         {

@@ -20,7 +20,7 @@ public sealed partial class GpuBackend : IBackend
     private readonly CudaSolveDense _solver;
     private readonly KernelImages _images;
     private readonly ConcurrentDictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
-    private readonly int _multiprocessors;
+    private readonly int _multiprocessors, _sharedBytes;
 
     /// <summary>Opens a device.</summary>
     /// <param name="deviceId">Ordinal from 0.</param>
@@ -30,7 +30,7 @@ public sealed partial class GpuBackend : IBackend
     {
         _context = new CudaContext(deviceId);
         CudaDeviceProperties device = CudaContext.GetDeviceInfo(deviceId);
-        _multiprocessors = device.MultiProcessorCount;
+        (_multiprocessors, _sharedBytes) = (device.MultiProcessorCount, device.SharedMemoryPerBlockOptin);
         (Name, Kind) = ($"cuda:{deviceId}, {device.DeviceName}", $"cuda {device.DeviceName} sm_{device.ComputeCapability.Major}{device.ComputeCapability.Minor}");
         try
         {
