@@ -6,6 +6,9 @@ public sealed record GenerationOptions
     /// <summary>Most tokens to generate.</summary>
     public int MaxTokens { get; init; } = 128;
 
+    /// <summary>Tokens that end the text, besides the model's own end-of-sequence tokens: a conversation's end of turn.</summary>
+    public IReadOnlyList<int> StopTokens { get; init; } = [];
+
     /// <summary>Divisor of the logits; 0 takes the most likely token (the lowest id on ties).</summary>
     public double Temperature { get; init; }
 

@@ -11,10 +11,10 @@ public sealed class TextGenerator(DecoderModel model, int? vocabulary = null)
 {
     private readonly int _vocabulary = Math.Min(vocabulary ?? int.MaxValue, model.Config.VocabularySize);
 
-    /// <summary>Continues a prompt until an end-of-sequence token or <see cref="GenerationOptions.MaxTokens"/>.</summary>
+    /// <summary>Continues a prompt until an end-of-sequence or stop token, or <see cref="GenerationOptions.MaxTokens"/>.</summary>
     /// <param name="prompt">At least one token, special tokens included.</param>
     /// <param name="options">How tokens are chosen.</param>
-    /// <param name="onToken">Called with each new token as soon as it is known; not with the end-of-sequence token.</param>
+    /// <param name="onToken">Called with each new token as soon as it is known; not with the one that ends the text.</param>
     /// <param name="cancellationToken">Checked before every token.</param>
     /// <exception cref="ArgumentException">Empty prompt, an id outside the vocabulary, options out of range, or prompt and new tokens exceed the model's context.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -38,7 +38,7 @@ public sealed class TextGenerator(DecoderModel model, int? vocabulary = null)
             model.Logits(hidden.SliceRows(next.Length - 1, 1), logits);
             backend.Download<float>(logits.SliceColumns(0, _vocabulary), row);
             int token = sampler.Next(row, (uint)tokens.Count);
-            if (model.Config.EosTokens.Contains(token))
+            if (model.Config.EosTokens.Contains(token) || options.StopTokens.Contains(token))
                 return new GenerationResult(tokens, StopReason.EndOfSequence);
             tokens.Add(token);
             onToken?.Invoke(token);

@@ -4,7 +4,9 @@ using System.Text.Unicode;
 namespace FastKron.Native.Tokenizers;
 
 /// <summary>Turns text without added tokens into ids: cuts it into pieces and merges within each. Holds scratch memory, so one call at a time.</summary>
-/// <remarks>Merging: Sennrich, Haddow, Birch, arXiv:1508.07909, section 3.2, on bytes; the earliest rule first, of equal ones the leftmost.</remarks>
+/// <remarks>
+/// Merging: Sennrich, Haddow, Birch, arXiv:1508.07909, section 3.2, on bytes or characters; the earliest rule first, of equal ones the leftmost.
+/// </remarks>
 internal sealed class BytePairEncoder
 {
     private const int LongPiece = 64;                        // symbols; above, a heap finds the next merge
@@ -14,7 +16,8 @@ internal sealed class BytePairEncoder
     private readonly bool _ignoreMerges;
     private readonly PreTokenizerStage[] _stages;
     private readonly List<int>[] _ends;                      // (stages)
-    private readonly int[] _byteIds = new int[256];          // −1: no token
+    private readonly int[] _byteIds;                         // (256); −1: no token
+    private readonly bool _characters;                       // whether merging starts from characters
     private readonly PieceCache _cache = new();
     private byte[] _utf8 = new byte[3 * LongPiece];
     private int[] _symbols = new int[LongPiece];
@@ -25,9 +28,8 @@ internal sealed class BytePairEncoder
     public BytePairEncoder(TokenizerDefinition definition)
     {
         (_tokens, _merges, _ignoreMerges, _stages) = (definition.Tokens, definition.Merges, definition.IgnoreMerges, definition.Stages);
+        (_byteIds, _characters) = (definition.ByteIds, definition.Spelling == TokenSpelling.SpaceMark);
         _ends = [.. _stages.Select(_ => new List<int>())];
-        for (int value = 0; value < 256; value++)
-            _byteIds[value] = _tokens.Find([(byte)value]);
     }
 
     /// <summary>Bytes left out so far because no token stands for them.</summary>
@@ -101,16 +103,14 @@ internal sealed class BytePairEncoder
         if (_symbols.Length < length)
             _symbols = new int[length];
         int count = 0;
-        foreach (byte value in bytes)
+        for (int i = 0; i < length;)
         {
-            int id = _byteIds[value];
-            if (id >= 0)
-            {
-                _symbols[count++] = id;
-                continue;
-            }
-            _dropped[value] = true;
-            DroppedCount++;
+            int size = _characters ? CharacterLength(bytes[i]) : 1;
+            if (size > 1 && _tokens.Find(bytes.Slice(i, size)) is >= 0 and int character)
+                _symbols[count++] = character;
+            else
+                count = AddBytes(bytes.Slice(i, size), count);
+            i += size;
         }
         Span<int> symbols = _symbols.AsSpan(0, count);
         if (count <= LongPiece)
@@ -118,6 +118,25 @@ internal sealed class BytePairEncoder
         else
             MergeLong(symbols);
     }
+
+    // Appends the symbol of each byte, and counts the bytes that have none.
+    private int AddBytes(ReadOnlySpan<byte> bytes, int count)
+    {
+        foreach (byte value in bytes)
+        {
+            if (_byteIds[value] >= 0)
+            {
+                _symbols[count++] = _byteIds[value];
+                continue;
+            }
+            _dropped[value] = true;
+            DroppedCount++;
+        }
+        return count;
+    }
+
+    // Bytes of the UTF-8 character that begins with this one.
+    private static int CharacterLength(byte first) => first switch { < 0x80 => 1, < 0xE0 => 2, < 0xF0 => 3, _ => 4 };
 
     // O(n²) on at most LongPiece symbols, all in the first-level cache.
     private void MergeShort(Span<int> symbols)

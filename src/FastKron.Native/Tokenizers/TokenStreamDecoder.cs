@@ -7,21 +7,32 @@ namespace FastKron.Native.Tokenizers;
 public sealed class TokenStreamDecoder
 {
     private readonly Tokenizer _tokenizer;
-    private readonly bool _skipSpecialTokens;
+    private readonly bool _skipSpecialTokens, _stripSpace;
+    private bool _atStart = true;
     private readonly Decoder _decoder = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false).GetDecoder();
 
-    internal TokenStreamDecoder(Tokenizer tokenizer, bool skipSpecialTokens) => (_tokenizer, _skipSpecialTokens) = (tokenizer, skipSpecialTokens);
+    internal TokenStreamDecoder(Tokenizer tokenizer, bool skipSpecialTokens, bool stripSpace)
+        => (_tokenizer, _skipSpecialTokens, _stripSpace) = (tokenizer, skipSpecialTokens, stripSpace);
 
     /// <summary>The text that <paramref name="id"/> completes; empty where it ends inside a character.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
     public string Append(int id)
     {
         ReadOnlySpan<byte> bytes = _tokenizer.TokenBytes(id);
-        return _skipSpecialTokens && _tokenizer.IsSpecial(id) ? "" : Decode(bytes, flush: false);
+        if (bytes.IsEmpty || (_skipSpecialTokens && _tokenizer.IsSpecial(id)))
+            return "";
+        if (_atStart && _stripSpace && bytes[0] == (byte)' ')
+            bytes = bytes[1..];
+        _atStart = false;
+        return Decode(bytes, flush: false);
     }
 
     /// <summary>Ends the stream: U+FFFD for a character left incomplete, else empty. The decoder can then be used again.</summary>
-    public string Flush() => Decode([], flush: true);
+    public string Flush()
+    {
+        _atStart = true;
+        return Decode([], flush: true);
+    }
 
     private string Decode(ReadOnlySpan<byte> bytes, bool flush)
     {

@@ -3,10 +3,12 @@ using System.Text;
 
 namespace FastKron.Native.Tokenizers;
 
-/// <summary>Byte-level byte-pair encoding as a Hugging Face tokenizer.json describes it: text to token ids and back.</summary>
+/// <summary>Byte-pair encoding as a Hugging Face tokenizer.json describes it: text to token ids and back.</summary>
 /// <remarks>
-/// Gives the ids that the Hugging Face tokenizers library gives, for the parts it supports: normalizer NFC; pre-tokenizers Split (Isolated), ByteLevel,
-/// Digits, Sequence; model BPE; post-processors TemplateProcessing, ByteLevel, Sequence. Safe for use by many threads.
+/// Gives the ids that the Hugging Face tokenizers library gives, for the parts it supports. Byte-level BPE (LLaMA-3, Qwen-3): normalizer NFC;
+/// pre-tokenizers Split (Isolated), ByteLevel, Digits, Sequence; decoder ByteLevel. SentencePiece-style BPE (LLaMA-2): byte_fallback; normalizer Prepend
+/// and Replace of ▁; no pre-tokenizer; decoder Replace, ByteFallback, Fuse, Strip. Post-processors TemplateProcessing, ByteLevel, Sequence.
+/// Safe for use by many threads.
 /// </remarks>
 public sealed class Tokenizer
 {
@@ -25,7 +27,7 @@ public sealed class Tokenizer
     /// <param name="path">A folder with tokenizer.json or tokenizer.json.gz, and tokenizer_config.json where there is one; or such a file itself.</param>
     /// <param name="warn">Is told at most once, when text has a byte that no token stands for; see <see cref="DroppedBytes"/>.</param>
     /// <exception cref="InvalidDataException">Missing or malformed: file, found, expected.</exception>
-    /// <exception cref="NotSupportedException">Another kind, such as SentencePiece, Unigram or WordPiece: file, part, what is supported.</exception>
+    /// <exception cref="NotSupportedException">Another kind, such as Unigram or WordPiece: file, part, what is supported.</exception>
     public static Tokenizer Load(string path, Action<string>? warn = null) => TokenizerReader.Read(path, warn);
 
     /// <summary>The tokenizer.json it was read from.</summary>
@@ -68,7 +70,7 @@ public sealed class Tokenizer
         Return(encoder);
     }
 
-    /// <summary>Text of ids. Bytes that are no UTF-8 become U+FFFD.</summary>
+    /// <summary>Text of ids. Bytes that are no UTF-8 become U+FFFD. The space that LLaMA-2's tokenizer puts in front of a text is taken away.</summary>
     /// <param name="ids">Token ids.</param>
     /// <param name="skipSpecialTokens">Leaves out control tokens such as BOS.</param>
     /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
@@ -81,11 +83,15 @@ public sealed class Tokenizer
             if (!skipSpecialTokens || !IsSpecial(id))
                 bytes.AddRange(token);
         }
-        return Encoding.UTF8.GetString(CollectionsMarshal.AsSpan(bytes));
+        ReadOnlySpan<byte> text = CollectionsMarshal.AsSpan(bytes);
+        return Encoding.UTF8.GetString(HasSpacePrefix && text.StartsWith(" "u8) ? text[1..] : text);
     }
 
     /// <summary>A decoder for ids that arrive one by one.</summary>
-    public TokenStreamDecoder CreateStreamDecoder(bool skipSpecialTokens = true) => new(this, skipSpecialTokens);
+    /// <param name="skipSpecialTokens">Leaves out control tokens such as BOS.</param>
+    /// <param name="continuation">The ids follow a text: a space in front of them is kept, whatever <see cref="Decode"/> takes away from a whole text.</param>
+    public TokenStreamDecoder CreateStreamDecoder(bool skipSpecialTokens = true, bool continuation = false) =>
+        new(this, skipSpecialTokens, stripSpace: HasSpacePrefix && !continuation);
 
     /// <summary>Bytes of a token; the UTF-8 text of an added one.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
@@ -100,6 +106,11 @@ public sealed class Tokenizer
 
     /// <summary>Whether an id is a control token, such as BOS.</summary>
     public bool IsSpecial(int id) => _definition.Added.TryGet(id, out AddedToken token, out _) && token.Special;
+
+    /// <summary>The id of a token as the files spell it, such as <c>&lt;|eot_id|&gt;</c>, or null.</summary>
+    public int? Find(string content) => _definition.Find(content);
+
+    private bool HasSpacePrefix => _definition.Normalization == TextNormalization.SpacePrefix;
 
     private void Encode(ReadOnlySpan<char> text, bool addSpecialTokens, BytePairEncoder encoder)
     {
@@ -122,8 +133,7 @@ public sealed class Tokenizer
 
     private void EncodeBetween(ReadOnlySpan<char> text, BytePairEncoder encoder)
     {
-        if (_definition.Normalize)
-            text = NormalizationFormC.Apply(text);
+        text = _definition.Normalization.Apply(text);
         int position = 0;
         while (_definition.Added.Normalized.TryFind(text, position, out AddedToken token, out int start, out int end))
         {

@@ -15,8 +15,14 @@ internal sealed class TokenizerDefinition
     /// <summary>A piece that is a token is taken whole, whatever the merge rules make of it.</summary>
     public required bool IgnoreMerges { get; init; }
 
-    /// <summary>Text between non-normalized added tokens is brought to Unicode normalization form C.</summary>
-    public required bool Normalize { get; init; }
+    /// <summary>How the file spells tokens.</summary>
+    public required TokenSpelling Spelling { get; init; }
+
+    /// <summary>The symbol that merging starts from for each of the 256 bytes (of ASCII characters, and of characters without token); −1 for none.</summary>
+    public required int[] ByteIds { get; init; }
+
+    /// <summary>What is done to text between non-normalized added tokens.</summary>
+    public required TextNormalization Normalization { get; init; }
 
     /// <summary>How text between added tokens is cut.</summary>
     public required PreTokenizerStage[] Stages { get; init; }
@@ -35,7 +41,7 @@ internal sealed class TokenizerDefinition
     {
         if (Added.Find(content) is { } added)
             return added;
-        byte[] bytes = new byte[content.Length];
-        return ByteAlphabet.TryGetBytes(content, bytes) && Tokens.Find(bytes) is >= 0 and int id ? id : null;
+        byte[] bytes = new byte[3 * content.Length];
+        return Spelling.TryGetBytes(content, bytes, out int length) && Tokens.Find(bytes.AsSpan(0, length)) is >= 0 and int id ? id : null;
     }
 }

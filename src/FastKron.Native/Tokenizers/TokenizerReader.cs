@@ -25,29 +25,44 @@ internal static class TokenizerReader
         return JsonFields.Parse(file, json.Remainder, root =>
         {
             JsonFields options = root.Object("model") ?? throw root.Bad("model", "an object");
-            BpeModelReader.CheckOptions(options);
-            if (root.Object("decoder") is not { } decoder)
-                throw root.Unsupported("decoder", "ByteLevel");
-            if (decoder.Text("type") != "ByteLevel")
-                throw decoder.Unsupported("type", "ByteLevel");
-            bool normalize = root.Object("normalizer") is { } normalizer && ReadNormalizer(normalizer);
-            PreTokenizerStage[] stages = PreTokenizerReader.Read(root);
+            TokenSpelling spelling = BpeModelReader.ReadOptions(options);
+            TextNormalization normalization;
+            PreTokenizerStage[] stages = [];
+            if (spelling == TokenSpelling.SpaceMark)
+            {
+                SpaceMarkReader.Require(root);
+                normalization = TextNormalization.SpacePrefix;
+            }
+            else
+            {
+                if (root.Object("decoder") is not { } decoder)
+                    throw root.Unsupported("decoder", "ByteLevel");
+                if (decoder.Text("type") != "ByteLevel")
+                    throw decoder.Unsupported("type", "ByteLevel");
+                normalization = root.Object("normalizer") is { } normalizer && ReadNormalizer(normalizer) ? TextNormalization.FormC : TextNormalization.None;
+                stages = PreTokenizerReader.Read(root);
+            }
             List<int> prefix = [], suffix = [];
             if (root.Object("post_processor") is { } processor)
                 ReadPostProcessor(processor, prefix, suffix);
             List<AddedToken> added = ReadAdded(root);
-            BpeModelReader model = BpeModelReader.Read(json);
-            if (options.Contains("unk_token") && !model.HasAllBytes())
+            BpeModelReader model = BpeModelReader.Read(json, spelling);
+            int[] byteIds = model.ByteIds();
+            if (options.Contains("unk_token") && byteIds.Contains(-1))
                 throw options.Unsupported("unk_token", "none where a byte has no token");
+            if (spelling == TokenSpelling.SpaceMark && SpaceRunScanner.Fits(model.Tokens))
+                stages = [new PreTokenizerStage(new SpaceRunScanner(), PrefixSpace: false)];
             return new TokenizerDefinition
             {
                 Path = file,
                 Tokens = model.Tokens,
                 Merges = model.Merges,
                 IgnoreMerges = options.Boolean("ignore_merges", absent: false),
-                Normalize = normalize,
+                Spelling = spelling,
+                ByteIds = byteIds,
+                Normalization = normalization,
                 Stages = stages,
-                Added = new AddedTokens(added, content => normalize ? NormalizationFormC.Apply(content) : content),
+                Added = new AddedTokens(added, content => normalization.Apply(content).ToString()),
                 Prefix = [.. prefix],
                 Suffix = [.. suffix],
             };
@@ -64,7 +79,7 @@ internal static class TokenizerReader
         if (File.Exists(file + ".gz"))
             return file + ".gz";
         if (File.Exists(Path.Combine(path, "tokenizer.model")))
-            throw new NotSupportedException($"{path}: found only tokenizer.model (SentencePiece), supported is {BpeModelReader.Supported} in a {FileName}");
+            throw new NotSupportedException($"{path}: found only tokenizer.model (SentencePiece's own file), supported is {BpeModelReader.Supported} in a {FileName}");
         throw new InvalidDataException($"{file}: found neither this file nor {FileName}.gz, expected one of them; complete the model folder");
     }
 

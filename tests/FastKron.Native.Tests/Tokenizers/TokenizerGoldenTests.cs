@@ -8,6 +8,7 @@ namespace FastKron.Native.Tests.Tokenizers;
 /// <summary>Ids against those of the Hugging Face library and of llama.cpp, which the shared folder holds.</summary>
 public sealed class TokenizerGoldenTests
 {
+    [TestCase("tokenizers/golden_hf/golden.json", "tokenizers/llama2", "llama2")]
     [TestCase("tokenizers/golden_hf/golden.json", "tokenizers/llama3", "llama3")]
     [TestCase("tokenizers/golden_hf/golden.json", "tokenizers/qwen3", "qwen3")]
     [TestCase("models/smollm2-135m/golden_tokenizer.json", "models/smollm2-135m", "ids")]
@@ -29,6 +30,7 @@ public sealed class TokenizerGoldenTests
         Assert.That(cases, Is.EqualTo(211));
     }
 
+    [TestCase("llama-spm", "tokenizers/llama2")]
     [TestCase("llama-bpe", "tokenizers/llama3")]
     [TestCase("qwen2", "tokenizers/qwen3")]
     public void Encode_LlamaCppCases_GivesTheirIds(string name, string folder)
@@ -49,6 +51,7 @@ public sealed class TokenizerGoldenTests
     }
 
     // Counts from the README of the shared data and evaluation.md section 4, special tokens on.
+    [TestCase("tokenizers/llama2", 299_964)]
     [TestCase("tokenizers/llama3", 252_853)]
     [TestCase("tokenizers/qwen3", 262_337)]
     [TestCase("models/smollm2-135m", 268_271)]

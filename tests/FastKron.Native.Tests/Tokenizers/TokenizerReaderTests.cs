@@ -15,7 +15,6 @@ public sealed class TokenizerReaderTests
         TestCaseData Case(string name, string expected, Action<JsonObject> change) => new TestCaseData(change, expected).SetArgDisplayNames(name);
         yield return Case("Unigram", "Unigram", root => root["model"]!["type"] = "Unigram");
         yield return Case("WordPiece", "WordPiece", root => root["model"]!["type"] = "WordPiece");
-        yield return Case("byte fallback", "SentencePiece", root => root["model"]!["byte_fallback"] = true);
         yield return Case("dropout", "model.dropout", root => root["model"]!["dropout"] = 0.1);
         yield return Case("suffix", "end_of_word_suffix", root => root["model"]!["end_of_word_suffix"] = "</w>");
         yield return Case("no pre-tokenizer", "pre_tokenizer", root => root["pre_tokenizer"] = null);
@@ -42,13 +41,6 @@ public sealed class TokenizerReaderTests
         using TokenizerFolder folder = new(change);
         Assert.That(() => folder.Load(), Throws.TypeOf<NotSupportedException>().With.Message.StartsWith(folder.JsonPath)
             .And.Message.Contains(expected).And.Message.Contains("supported is"));
-    }
-
-    [Test]
-    public void Load_LlamaTwo_SaysThatSentencePieceIsNotSupported()
-    {
-        string folder = SharedData.Path("tokenizers/llama2");
-        Assert.That(() => Tokenizer.Load(folder), Throws.TypeOf<NotSupportedException>().With.Message.Contains("SentencePiece"));
     }
 
     [Test]

@@ -21,6 +21,8 @@ public sealed class TokenizerTests
         Assert.That(tokenizer.IsSpecial(size - 1), Is.False);
     }
 
+    [TestCase("tokenizers/llama2", 32_000, 1, 2)]
+    [TestCase("models/stories260K_hf", 512, 1, 2)]
     [TestCase("tokenizers/llama3", 128_256, 128_000, 128_009)]
     [TestCase("tokenizers/qwen3", 151_669, null, 151_645)]
     [TestCase("models/smollm2-135m", 49_152, 1, 2)]
