@@ -40,13 +40,26 @@ internal static class ReadmeTables
             .Where(r => suites.Contains(r.Suite) && !r.Case.Contains('@', StringComparison.Ordinal))];
         if (records.Length == 0)
             throw new InvalidDataException($"{file}: no record of {string.Join(", ", suites)}");
-        bool rivals = records.Any(r => r.RivalValue is not null);
-        var table = new StringBuilder();
-        table.Append(rivals ? "| case | value | unit | rival | its value | ratio |\n|---|---:|---|---|---:|---:|\n" : "| case | value | unit |\n|---|---:|---|\n");
+        bool rivals = records.Any(r => r.RivalValue is not null), floors = records.Any(r => r.Floor is not null);
+        var table = new StringBuilder("| case | value | unit |");
+        var rule = new StringBuilder("|---|---:|---|");
+        if (floors)
+        {
+            table.Append(" allowed | of it |");
+            rule.Append("---:|---:|");
+        }
+        if (rivals)
+        {
+            table.Append(" rival | its value | ratio |");
+            rule.Append("---|---:|---:|");
+        }
+        table.Append('\n').Append(rule).Append('\n');
         foreach (BenchmarkRecord r in records)
         {
             string name = suites.Length > 1 ? $"{r.Suite}: {r.Case}" : r.Case;
             table.Append(CultureInfo.InvariantCulture, $"| {name} | {Number(r.Value)} | {r.Unit} |");
+            if (floors)
+                table.Append(CultureInfo.InvariantCulture, $" {(r.Floor is { } f ? Number(f) : "")} | {(r.Floor is { } g ? (IsTime(r) ? g / r.Value : r.Value / g).ToString("P0", CultureInfo.InvariantCulture) : "")} |");
             if (rivals)
                 table.Append(CultureInfo.InvariantCulture, $" {r.Rival} | {(r.RivalValue is { } v ? Number(v) : "")} | {(r.RivalValue is { } w ? (r.Value / w).ToString("F2", CultureInfo.InvariantCulture) : "")} |");
             table.Append('\n');
@@ -54,6 +67,8 @@ internal static class ReadmeTables
         BenchmarkRecord last = records[^1];
         return table.Append(CultureInfo.InvariantCulture, $"\n{last.Machine}; {last.Date}, commit {last.Commit[..Math.Min(9, last.Commit.Length)]}; `{string.Join("`, `", records.Select(r => r.Command).Distinct())}`.\n").ToString();
     }
+
+    private static bool IsTime(BenchmarkRecord record) => record.Unit is "ms" or "s";
 
     private static string Number(double value) => value.ToString(value < 10 ? "G4" : "F1", CultureInfo.InvariantCulture);
 }
