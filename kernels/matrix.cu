@@ -151,7 +151,7 @@ template <typename T> __device__ __forceinline__ void mirror(T* c, size_t stride
     }
 }
 
-// clear_upper: c[i,j] = 0 for j > i;  identity: c[i,j] = 1 where i = j, else 0.
+// clear_upper: c[i,j] = 0 for j > i.
 template <typename T> __device__ __forceinline__ void clear_upper(T* c, size_t stride, int n)
 {
     int column = blockIdx.x * TileSize + threadIdx.x, top = blockIdx.y * TileSize;
@@ -159,16 +159,6 @@ template <typename T> __device__ __forceinline__ void clear_upper(T* c, size_t s
     {
         if (column > row && column < n)
             c[row * stride + column] = T(0);
-    }
-}
-
-template <typename T> __device__ __forceinline__ void identity(T* c, size_t stride, int n)
-{
-    int column = blockIdx.x * TileSize + threadIdx.x, top = blockIdx.y * TileSize;
-    for (int row = top + threadIdx.y; row < min(top + TileSize, n); row += TileRows)
-    {
-        if (column < n)
-            c[row * stride + column] = T(row == column ? 1 : 0);
     }
 }
 
@@ -183,19 +173,18 @@ TRIANGLE(mirror, f32, float)
 TRIANGLE(mirror, f64, double)
 TRIANGLE(clear_upper, f32, float)
 TRIANGLE(clear_upper, f64, double)
-TRIANGLE(identity, f32, float)
-TRIANGLE(identity, f64, double)
 
 // ---- bad_pivot: where info is 0, it becomes the 1-based index of the first diagonal element that is not positive and
 // finite, if any.  Launch: one block. A NaN or infinity that a factorisation ran through is still on the diagonal. ----
 
-template <typename T> __device__ __forceinline__ void bad_pivot(int* info, const T* factor, size_t stride, int n)
+extern "C" __global__ void __launch_bounds__(FactorThreads)
+    bad_pivot_f64(int* __restrict__ info, const double* __restrict__ factor, size_t stride, int n)
 {
     int first = n;
     for (int i = threadIdx.x; i < n; i += FactorThreads)
     {
-        T pivot = factor[i * (stride + 1)];
-        if (!(pivot > T(0) && isfinite(pivot)))
+        double pivot = factor[i * (stride + 1)];
+        if (!(pivot > 0 && isfinite(pivot)))
             first = min(first, i);
     }
     __shared__ int partial[FactorThreads / WarpSize];
@@ -209,18 +198,6 @@ template <typename T> __device__ __forceinline__ void bad_pivot(int* info, const
         first = min(first, partial[warp]);
     if (first < n)
         *info = first + 1;
-}
-
-extern "C" __global__ void __launch_bounds__(FactorThreads)
-    bad_pivot_f32(int* __restrict__ info, const float* __restrict__ factor, size_t stride, int n)
-{
-    bad_pivot(info, factor, stride, n);
-}
-
-extern "C" __global__ void __launch_bounds__(FactorThreads)
-    bad_pivot_f64(int* __restrict__ info, const double* __restrict__ factor, size_t stride, int n)
-{
-    bad_pivot(info, factor, stride, n);
 }
 
 // ---- Block LDL from the Cholesky factor C (n, n): l = C blockdiag(C_ii)^-1 - I, D_i = C_ii C_ii^T ----

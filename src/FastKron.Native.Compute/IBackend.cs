@@ -97,20 +97,25 @@ public interface IBackend : IDisposable
     /// <summary>Σ x∘y in float64, in an order that does not depend on the number of threads; waits. Any floating types.</summary>
     double Dot(Tensor x, Tensor y);
 
-    /// <summary>Replaces a symmetric positive-definite matrix (lower triangle read) by its Cholesky factor L; the upper triangle becomes 0.</summary>
-    /// <param name="a">(n, n) F64 or F32.</param>
-    /// <returns>0, or the 1-based index of the first pivot that is not positive or not finite; then a is undefined. Waits.</returns>
-    int Cholesky(Tensor a);
+    /// <summary>x ← x less its parts along an orthonormal basis, by classical Gram–Schmidt done twice. Waits.</summary>
+    /// <param name="basis">Vectors q_i of x's shape and type.</param>
+    /// <param name="x">F32 or F64, any shape, rows without gaps as the basis'.</param>
+    /// <returns>‖x‖ afterwards, products summed in float64 in an order that does not depend on the number of threads.</returns>
+    /// <remarks>Source: B. Parlett, "The Symmetric Eigenvalue Problem" (1980), section 6.9: twice is enough.</remarks>
+    double Orthogonalize(IReadOnlyList<Tensor> basis, Tensor x);
 
-    /// <summary>Replaces a lower triangular matrix L by L⁻¹. (n, n) F64 or F32; the upper triangle is 0 before and after.</summary>
-    void TriangularInverse(Tensor l);
+    /// <summary>Replaces a symmetric positive-definite H = L Lᵀ (lower triangle read) by the inverse root L⁻¹; the upper triangle becomes 0. Waits.</summary>
+    /// <param name="h">(n, n) F64.</param>
+    /// <param name="logDeterminant">ln det H.</param>
+    /// <returns>0, or the 1-based index of the first pivot that is not positive or not finite; then h and logDeterminant are undefined.</returns>
+    int InverseRoot(Tensor h, out double logDeterminant);
 
     /// <summary>Block LDLᵀ: H = (I + l) D (I + l)ᵀ, unit diagonal blocks of <paramref name="block"/> rows.</summary>
     /// <param name="h">(n, n) F64 symmetric; overwritten with the Cholesky factor.</param>
     /// <param name="block">Rows of a diagonal block; divides n.</param>
     /// <param name="l">(n, n) F32, out: the strictly block-lower part, zero elsewhere.</param>
     /// <param name="d">(n, block) F64, out: the diagonal blocks D_i above each other.</param>
-    /// <returns>As <see cref="Cholesky"/>.</returns>
+    /// <returns>As <see cref="InverseRoot"/>.</returns>
     int BlockLdl(Tensor h, int block, Tensor l, Tensor d);
 
     // ---- Transformer (activations F32 or BF16, statistics F32) ----
@@ -200,7 +205,7 @@ public interface IBackend : IDisposable
     /// <param name="gradients">K.</param>
     /// <param name="side">Which factor is produced.</param>
     /// <param name="root">Lower triangular (zero above the diagonal) F32, or F64 with an F64 stack; (n, n) for rows, (m, m) for columns; null for the identity.
-    /// For V = B⁻¹ it is what <see cref="Cholesky"/> and <see cref="TriangularInverse"/> leave: L⁻¹ with B = L Lᵀ (hessians-and-rounding.md calls its transpose R).</param>
+    /// For V = B⁻¹ it is the <see cref="InverseRoot"/> of B (hessians-and-rounding.md calls its transpose R).</param>
     /// <param name="result">As in <see cref="KroneckerApply"/>; positive semidefinite by construction.</param>
     void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result);
 

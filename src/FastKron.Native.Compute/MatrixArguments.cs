@@ -71,12 +71,27 @@ internal static class MatrixArguments
         TensorArguments.RequireShape(x, y.Rows, y.Columns);
     }
 
-    /// <summary>Checks <see cref="IBackend.Cholesky"/> and <see cref="IBackend.TriangularInverse"/>.</summary>
-    public static void Factor(bool onHost, Tensor matrix)
+    /// <summary>Checks <see cref="IBackend.Orthogonalize"/>.</summary>
+    public static void Orthogonalize(bool onHost, IReadOnlyList<Tensor> basis, Tensor x)
     {
-        TensorArguments.RequireMemory(matrix, onHost);
-        TensorArguments.RequireSingleOrDouble(matrix);
-        TensorArguments.RequireSquare(matrix);
+        TensorArguments.RequireSingleOrDouble(x);
+        TensorArguments.RequireMemory(x, onHost);
+        TensorArguments.RequireContiguous(x);
+        foreach (Tensor vector in basis)
+        {
+            TensorArguments.RequireMemory(vector, onHost);
+            TensorArguments.RequireType(vector, x.Type);
+            TensorArguments.RequireShape(vector, x.Rows, x.Columns);
+            TensorArguments.RequireContiguous(vector);
+        }
+    }
+
+    /// <summary>Checks <see cref="IBackend.InverseRoot"/>.</summary>
+    public static void InverseRoot(bool onHost, Tensor h)
+    {
+        TensorArguments.RequireMemory(h, onHost);
+        TensorArguments.RequireType(h, DType.F64);
+        TensorArguments.RequireSquare(h);
     }
 
     /// <summary>Checks <see cref="IBackend.BlockLdl"/>.</summary>
@@ -103,8 +118,7 @@ internal static class MatrixArguments
         TensorArguments.RequireMemory(result, onHost);
         if (stack.Columns % gradients != 0 || stack.Columns == 0)
             throw new ArgumentException($"stack: expected columns of {gradients} gradients, found {stack}", nameof(stack));
-        if (!stack.IsContiguous)
-            throw new ArgumentException($"stack: expected rows without gaps, found {stack}", nameof(stack));
+        TensorArguments.RequireContiguous(stack);
         int n = stack.Columns / gradients, produced = side == KroneckerSide.Rows ? stack.Rows : n, given = side == KroneckerSide.Rows ? n : stack.Rows;
         TensorArguments.RequireSingleOrDouble(result);
         TensorArguments.RequirePrecisionOf(result, stack);

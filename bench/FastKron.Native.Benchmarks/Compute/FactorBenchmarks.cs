@@ -8,7 +8,7 @@ using FastKron.Native.Compute.Tensors;
 namespace FastKron.Native.Benchmarks.Compute;
 
 /// <summary>Float64 factorizations of one Hessian factor, and a half-step of the likelihood solver on 16 square gradients of the same order.</summary>
-/// <remarks>Rates count the textbook operations: n³/3 for a factorization or inverse, K·n³ for each triangular half of a half-step.</remarks>
+/// <remarks>Rates count the textbook operations: n³/3 for a factorization, as much for an inverse, K·n³ for each triangular half of a half-step.</remarks>
 [MemoryDiagnoser]
 [Config(typeof(Columns))]
 public class FactorBenchmarks
@@ -16,7 +16,7 @@ public class FactorBenchmarks
     private const int Block = 16, Gradients = 16;
 
     private readonly CpuBackend _backend = new();
-    private Tensor _h = null!, _l = null!, _work = null!, _lower = null!, _d = null!, _stack = null!, _root = null!, _factor = null!;
+    private Tensor _h = null!, _work = null!, _lower = null!, _d = null!, _stack = null!, _root = null!, _factor = null!;
 
     /// <summary>Layers of SmolLM2-135M.</summary>
     [Params(576, 1536)]
@@ -26,7 +26,6 @@ public class FactorBenchmarks
     public void Setup()
     {
         _h = _backend.Allocate(DType.F64, Order, Order);
-        _l = _backend.Allocate(DType.F64, Order, Order);
         _work = _backend.Allocate(DType.F64, Order, Order);
         _lower = _backend.Allocate(DType.F32, Order, Order);
         _d = _backend.Allocate(DType.F64, Order, Block);
@@ -39,26 +38,24 @@ public class FactorBenchmarks
         _backend.KroneckerGram(_stack, Gradients, KroneckerSide.Rows, root: null, _factor);
         _backend.Convert(_factor, _h);
         Prepare();
-        _backend.Cholesky(_work);
-        _backend.Convert(_work, _l);
-        _backend.TriangularInverse(_work);
+        _backend.InverseRoot(_work, out _);
         _backend.Convert(_work, _root);
     }
 
     [GlobalCleanup]
     public void Cleanup()
     {
-        foreach (Tensor tensor in new[] { _h, _l, _work, _lower, _d, _stack, _root, _factor })
+        foreach (Tensor tensor in new[] { _h, _work, _lower, _d, _stack, _root, _factor })
             tensor.Dispose();
         _backend.Dispose();
     }
 
-    /// <summary>Includes a copy of the matrix, as the next two do.</summary>
+    /// <summary>Includes a copy of the matrix, as the next does.</summary>
     [Benchmark]
-    public int Cholesky()
+    public int InverseRoot()
     {
         Prepare();
-        return _backend.Cholesky(_work);
+        return _backend.InverseRoot(_work, out _);
     }
 
     [Benchmark]
@@ -66,13 +63,6 @@ public class FactorBenchmarks
     {
         Prepare();
         return _backend.BlockLdl(_work, Block, _lower, _d);
-    }
-
-    [Benchmark]
-    public void TriangularInverse()
-    {
-        _backend.Convert(_l, _work);
-        _backend.TriangularInverse(_work);
     }
 
     [Benchmark]
@@ -88,7 +78,8 @@ public class FactorBenchmarks
         public Columns() => AddColumn(new ThroughputColumn("GFLOP/s", benchmark =>
         {
             double n = (int)benchmark.Parameters[nameof(Order)];
-            return 1e-9 * n * n * n * (benchmark.Descriptor.WorkloadMethod.Name.StartsWith("Kronecker", StringComparison.Ordinal) ? 2 * Gradients : 1.0 / 3);
+            string method = benchmark.Descriptor.WorkloadMethod.Name;
+            return 1e-9 * n * n * n * (method.StartsWith("Kronecker", StringComparison.Ordinal) ? 2 * Gradients : method == nameof(InverseRoot) ? 2.0 / 3 : 1.0 / 3);
         }));
     }
 }

@@ -76,17 +76,32 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public int Cholesky(Tensor a)
+    public double Orthogonalize(IReadOnlyList<Tensor> basis, Tensor x)
     {
-        MatrixArguments.Factor(onHost: true, a);
-        return TriangularFactors.Cholesky(this, a);
+        MatrixArguments.Orthogonalize(onHost: true, basis, x);
+        double[] coefficients = new double[basis.Count];
+        for (int pass = 0; pass < 2; pass++)
+        {
+            for (int i = 0; i < coefficients.Length; i++)
+                coefficients[i] = Dot(basis[i], x);
+            for (int i = 0; i < coefficients.Length; i++)
+                Axpy(-coefficients[i], basis[i], x);
+        }
+        return Math.Sqrt(Dot(x, x));
     }
 
     /// <inheritdoc/>
-    public void TriangularInverse(Tensor l)
+    public int InverseRoot(Tensor h, out double logDeterminant)
     {
-        MatrixArguments.Factor(onHost: true, l);
-        TriangularFactors.Invert(this, l);
+        MatrixArguments.InverseRoot(onHost: true, h);
+        int failed = TriangularFactors.Cholesky(this, h);
+        logDeterminant = 0;
+        if (failed != 0)
+            return failed;
+        for (int i = 0; i < h.Rows; i++)
+            logDeterminant += 2 * Math.Log(h.Row<double>(i)[i]);
+        TriangularFactors.Invert(this, h);
+        return 0;
     }
 
     /// <inheritdoc/>

@@ -6,7 +6,7 @@ using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Compute.Cpu;
 
-/// <summary>Cholesky factor, inverse and block LDLᵀ of triangles, recursively on halves so that nearly all work is matrix products.</summary>
+/// <summary>Cholesky factor, inverse and block LDLᵀ of triangles, in float64, recursively on halves so that nearly all work is matrix products.</summary>
 internal static unsafe class TriangularFactors
 {
     /// <summary>Order below which the scalar recurrences are used.</summary>
@@ -18,19 +18,10 @@ internal static unsafe class TriangularFactors
     /// <summary>Replaces a by its Cholesky factor; returns 0 or the 1-based index of the failing pivot.</summary>
     public static int Cholesky(CpuBackend backend, Tensor a)
     {
-        int failed = a.Type == DType.F64 ? FactorLower<double>(backend, a) : FactorLower<float>(backend, a);
+        int failed = FactorLower(backend, a);
         for (int row = 0; row < a.Rows && failed == 0; row++)
             backend.Fill(a.Slice(row, 1, row + 1, a.Columns - row - 1), 0);
         return failed;
-    }
-
-    /// <summary>Replaces a lower triangle by its inverse.</summary>
-    public static void Invert(CpuBackend backend, Tensor l)
-    {
-        if (l.Type == DType.F64)
-            InvertLower<double>(backend, l);
-        else
-            InvertLower<float>(backend, l);
     }
 
     /// <summary>From the Cholesky factor C: l = C · blockdiag(C_ii)⁻¹ − I, D_i = C_ii C_iiᵀ.</summary>
@@ -83,92 +74,87 @@ internal static unsafe class TriangularFactors
         }
     }
 
-    private static int FactorLower<T>(CpuBackend backend, Tensor a)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static int FactorLower(CpuBackend backend, Tensor a)
     {
         int n = a.Rows;
         if (n <= Leaf)
-            return FactorLeaf((T*)a.Address, a.Stride, n);
+            return FactorLeaf((double*)a.Address, a.Stride, n);
         int half = Half(n);
         Tensor first = a.Slice(0, half, 0, half), below = a.Slice(half, n - half, 0, half), rest = a.Slice(half, n - half, half, n - half);
-        int failed = FactorLower<T>(backend, first);
+        int failed = FactorLower(backend, first);
         if (failed != 0)
             return failed;
-        SolveTransposed<T>(backend, first, below);
+        SolveTransposed(backend, first, below);
         var view = new MatrixView(below, transposed: false);
         MatrixProduct.Multiply(backend, view, view.Transpose(), rest, -1, 1, ProductStructure.LowerResult);
-        failed = FactorLower<T>(backend, rest);
+        failed = FactorLower(backend, rest);
         return failed == 0 ? 0 : half + failed;
     }
 
-    private static int FactorLeaf<T>(T* a, nint stride, int n)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static int FactorLeaf(double* a, nint stride, int n)
     {
         for (int i = 0; i < n; i++)
         {
-            T* row = a + i * stride;
+            double* row = a + i * stride;
             for (int j = 0; j < i; j++)
             {
-                T* other = a + j * stride;
-                row[j] = (row[j] - TensorPrimitives.Dot(new ReadOnlySpan<T>(row, j), new ReadOnlySpan<T>(other, j))) / other[j];
+                double* other = a + j * stride;
+                row[j] = (row[j] - TensorPrimitives.Dot(new ReadOnlySpan<double>(row, j), new ReadOnlySpan<double>(other, j))) / other[j];
             }
-            T pivot = row[i] - TensorPrimitives.SumOfSquares(new ReadOnlySpan<T>(row, i));
-            if (!(pivot > T.Zero && T.IsFinite(pivot)))
+            double pivot = row[i] - TensorPrimitives.SumOfSquares(new ReadOnlySpan<double>(row, i));
+            if (!(pivot > 0 && double.IsFinite(pivot)))
                 return i + 1;
-            row[i] = T.Sqrt(pivot);
+            row[i] = Math.Sqrt(pivot);
         }
         return 0;
     }
 
     /// <summary>x ← x · L⁻ᵀ for a lower triangle L.</summary>
-    private static void SolveTransposed<T>(CpuBackend backend, Tensor l, Tensor x)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static void SolveTransposed(CpuBackend backend, Tensor l, Tensor x)
     {
         int n = l.Rows;
         if (n <= Leaf)
         {
             int groups = (x.Rows + SolveRows - 1) / SolveRows;
-            backend.For(groups, group => SolveLeaf<T>(l, x.SliceRows(group * SolveRows, Math.Min(SolveRows, x.Rows - group * SolveRows))));
+            backend.For(groups, group => SolveLeaf(l, x.SliceRows(group * SolveRows, Math.Min(SolveRows, x.Rows - group * SolveRows))));
             return;
         }
         int half = Half(n);
         Tensor first = x.SliceColumns(0, half), second = x.SliceColumns(half, n - half);
-        SolveTransposed<T>(backend, l.Slice(0, half, 0, half), first);
+        SolveTransposed(backend, l.Slice(0, half, 0, half), first);
         backend.MatMul(first, false, l.Slice(half, n - half, 0, half), true, second, -1, 1);
-        SolveTransposed<T>(backend, l.Slice(half, n - half, half, n - half), second);
+        SolveTransposed(backend, l.Slice(half, n - half, half, n - half), second);
     }
 
     /// <summary>Forward substitution for some rows, transposed so that each step is a vector operation over the rows.</summary>
     [SkipLocalsInit]
-    private static void SolveLeaf<T>(Tensor l, Tensor x)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static void SolveLeaf(Tensor l, Tensor x)
     {
         int n = l.Rows, rows = x.Rows;
-        T* columns = stackalloc T[Leaf * SolveRows];
-        Transposition.Transpose((T*)x.Address, x.Stride, rows, n, columns, SolveRows);
+        double* columns = stackalloc double[Leaf * SolveRows];
+        Transposition.Transpose((double*)x.Address, x.Stride, rows, n, columns, SolveRows);
         for (int j = 0; j < n; j++)
-            Eliminate(columns, rows, j, (T*)l.Address + j * l.Stride, 1, 0, j);
-        Transposition.Transpose(columns, SolveRows, n, rows, (T*)x.Address, x.Stride);
+            Eliminate(columns, rows, j, (double*)l.Address + j * l.Stride, 1, 0, j);
+        Transposition.Transpose(columns, SolveRows, n, rows, (double*)x.Address, x.Stride);
     }
 
     /// <summary>x_j ← (x_j − Σ_p f_p x_p) / f_j over p from first to end−1, for vectors x_p of <see cref="SolveRows"/> elements above each other.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Eliminate<T>(T* x, int rows, int j, T* factors, nint factorStride, int first, int end)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static void Eliminate(double* x, int rows, int j, double* factors, nint factorStride, int first, int end)
     {
         // Eight sums hide the latency of a multiply-add; what lies beyond the rows is computed and not used.
-        int lanes = Vector<T>.Count;
-        for (T* start = x; start < x + rows; start += 8 * lanes)
+        int lanes = Vector<double>.Count;
+        for (double* start = x; start < x + rows; start += 8 * lanes)
         {
-            T* target = start + j * SolveRows;
-            Vector<T> s0 = Vector.Load(target), s1 = Vector.Load(target + lanes);
-            Vector<T> s2 = Vector.Load(target + 2 * lanes), s3 = Vector.Load(target + 3 * lanes);
-            Vector<T> s4 = Vector.Load(target + 4 * lanes), s5 = Vector.Load(target + 5 * lanes);
-            Vector<T> s6 = Vector.Load(target + 6 * lanes), s7 = Vector.Load(target + 7 * lanes);
+            double* target = start + j * SolveRows;
+            Vector<double> s0 = Vector.Load(target), s1 = Vector.Load(target + lanes);
+            Vector<double> s2 = Vector.Load(target + 2 * lanes), s3 = Vector.Load(target + 3 * lanes);
+            Vector<double> s4 = Vector.Load(target + 4 * lanes), s5 = Vector.Load(target + 5 * lanes);
+            Vector<double> s6 = Vector.Load(target + 6 * lanes), s7 = Vector.Load(target + 7 * lanes);
             for (int p = first; p < end; p++)
             {
-                T* source = start + p * SolveRows;
-                var factor = new Vector<T>(-factors[p * factorStride]);
+                double* source = start + p * SolveRows;
+                var factor = new Vector<double>(-factors[p * factorStride]);
                 s0 = MultiplyAdd(factor, source, s0);
                 s1 = MultiplyAdd(factor, source + lanes, s1);
                 s2 = MultiplyAdd(factor, source + 2 * lanes, s2);
@@ -178,7 +164,7 @@ internal static unsafe class TriangularFactors
                 s6 = MultiplyAdd(factor, source + 6 * lanes, s6);
                 s7 = MultiplyAdd(factor, source + 7 * lanes, s7);
             }
-            var pivot = new Vector<T>(factors[j * factorStride]);
+            var pivot = new Vector<double>(factors[j * factorStride]);
             Vector.Store(s0 / pivot, target);
             Vector.Store(s1 / pivot, target + lanes);
             Vector.Store(s2 / pivot, target + 2 * lanes);
@@ -191,48 +177,45 @@ internal static unsafe class TriangularFactors
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector<T> MultiplyAdd<T>(Vector<T> factor, T* source, Vector<T> sum)
-        where T : unmanaged => typeof(T) == typeof(double)
-            ? Vector.MultiplyAddEstimate(Vector.AsVectorDouble(factor), Vector.Load((double*)source), Vector.AsVectorDouble(sum)).As<double, T>()
-            : Vector.MultiplyAddEstimate(Vector.AsVectorSingle(factor), Vector.Load((float*)source), Vector.AsVectorSingle(sum)).As<float, T>();
+    private static Vector<double> MultiplyAdd(Vector<double> factor, double* source, Vector<double> sum) =>
+        Vector.MultiplyAddEstimate(factor, Vector.Load(source), sum);
 
-    private static void InvertLower<T>(CpuBackend backend, Tensor l)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    /// <summary>Replaces a lower triangle by its inverse.</summary>
+    public static void Invert(CpuBackend backend, Tensor l)
     {
         int n = l.Rows;
         if (n <= Leaf)
         {
-            InvertLeaf((T*)l.Address, l.Stride, n);
+            InvertLeaf((double*)l.Address, l.Stride, n);
             return;
         }
 
         // (A 0; C B)⁻¹ = (A⁻¹ 0; −B⁻¹ C A⁻¹  B⁻¹)
         int half = Half(n);
         Tensor a = l.Slice(0, half, 0, half), c = l.Slice(half, n - half, 0, half), b = l.Slice(half, n - half, half, n - half);
-        InvertLower<T>(backend, a);
-        InvertLower<T>(backend, b);
+        Invert(backend, a);
+        Invert(backend, b);
         using Tensor product = backend.Allocate(l.Type, n - half, half);
         MatrixProduct.Multiply(backend, new MatrixView(c, false), new MatrixView(a, false), product, 1, 0, ProductStructure.LowerRight);
         MatrixProduct.Multiply(backend, new MatrixView(b, false), new MatrixView(product, false), c, -1, 0, ProductStructure.LowerLeft);
     }
 
-    private static void InvertLeaf<T>(T* l, nint stride, int n)
-        where T : unmanaged, IFloatingPointIeee754<T>
+    private static void InvertLeaf(double* l, nint stride, int n)
     {
-        T* factors = stackalloc T[Leaf];
+        double* factors = stackalloc double[Leaf];
         for (int i = 0; i < n; i++)
         {
             // Row i of L⁻¹ = (e_i − Σ_{p<i} L_ip · row p) / L_ii.
-            T* row = l + i * stride;
-            new ReadOnlySpan<T>(row, i + 1).CopyTo(new Span<T>(factors, i + 1));
-            new Span<T>(row, i).Clear();
-            row[i] = T.One;
+            double* row = l + i * stride;
+            new ReadOnlySpan<double>(row, i + 1).CopyTo(new Span<double>(factors, i + 1));
+            new Span<double>(row, i).Clear();
+            row[i] = 1;
             for (int p = 0; p < i; p++)
             {
-                var sums = new Span<T>(row, p + 1);
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<T>(l + p * stride, p + 1), -factors[p], sums, sums);
+                var sums = new Span<double>(row, p + 1);
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<double>(l + p * stride, p + 1), -factors[p], sums, sums);
             }
-            TensorPrimitives.Divide(new ReadOnlySpan<T>(row, i + 1), factors[i], new Span<T>(row, i + 1));
+            TensorPrimitives.Divide(new ReadOnlySpan<double>(row, i + 1), factors[i], new Span<double>(row, i + 1));
         }
     }
 

@@ -16,9 +16,6 @@ public sealed unsafe partial class GpuBackend
     /// <summary>Order up to which a product is computed whole although one triangle is wanted.</summary>
     private const int WholeProduct = 1024;
 
-    /// <summary>Order up to which a triangle is inverted by substitution; larger ones by products of halves.</summary>
-    private const int InverseLeaf = 512;
-
     /// <inheritdoc/>
     public void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, double alpha = 1, double beta = 0)
     {
@@ -98,23 +95,6 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <inheritdoc/>
-    public int Cholesky(Tensor a)
-    {
-        Enter();
-        MatrixArguments.Factor(onHost: false, a);
-        return a.Rows == 0 ? 0 : Factorise(a);
-    }
-
-    /// <inheritdoc/>
-    public void TriangularInverse(Tensor l)
-    {
-        Enter();
-        MatrixArguments.Factor(onHost: false, l);
-        if (l.Rows > 0)
-            Invert(l);
-    }
-
-    /// <inheritdoc/>
     public int BlockLdl(Tensor h, int block, Tensor l, Tensor d)
     {
         Enter();
@@ -178,55 +158,28 @@ public sealed unsafe partial class GpuBackend
         MultiplyLower(lowerA, transposeA, rightB, transposeB, c.Slice(half, n - half, half, n - half), alpha, beta);
     }
 
+    /// <summary>The Cholesky factor of an F64 matrix in its place; see <see cref="IBackend.InverseRoot"/> for the result.</summary>
     private int Factorise(Tensor a)
     {
-        bool wide = a.Type == DType.F64;
-        int elements = _solver.PotrfBufferSize(wide, FillMode.Upper, a.Rows, a.Address, Leading(a));
-        using DeviceMemory workspace = Scratch((long)elements * a.Type.Size()), info = Scratch(sizeof(int));
-        _solver.Potrf(wide, FillMode.Upper, a.Rows, a.Address, Leading(a), workspace.Address, elements, info.Address);
-        Kernel("matrix", wide ? "bad_pivot_f64" : "bad_pivot_f32").Launch(_stream, 1, FactorThreads, new BadPivotArgs(info.Address, a.Address, (nuint)a.Stride, a.Rows));
+        int elements = _solver.PotrfBufferSize(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a));
+        using DeviceMemory workspace = Scratch((long)elements * sizeof(double)), info = Scratch(sizeof(int));
+        _solver.Potrf(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a), workspace.Address, elements, info.Address);
+        Kernel("matrix", "bad_pivot_f64").Launch(_stream, 1, FactorThreads, new BadPivotArgs(info.Address, a.Address, (nuint)a.Stride, a.Rows));
         OnTriangle("clear_upper", a);
         int failed;
         _staging.Download(info.Address, &failed, sizeof(int));
         return failed;
     }
 
-    /// <summary>(A 0; C B)⁻¹ = (A⁻¹ 0; −B⁻¹ C A⁻¹  B⁻¹)</summary>
-    private void Invert(Tensor l)
-    {
-        int n = l.Rows;
-        if (n <= InverseLeaf)
-        {
-            // X L = I, which cuBLAS sees as Lᵀ Xᵀ = I with an upper triangle Lᵀ.
-            using Tensor inverse = Allocate(l.Type, n, n);
-            OnTriangle("identity", inverse);
-            if (l.Type == DType.F64)
-                _blas.Trsm(SideMode.Left, FillMode.Upper, Operation.NonTranspose, DiagType.NonUnit, n, n, 1.0, l.Address, Leading(l), inverse.Address, n);
-            else
-                _blas.Trsm(SideMode.Left, FillMode.Upper, Operation.NonTranspose, DiagType.NonUnit, n, n, 1f, l.Address, Leading(l), inverse.Address, n);
-            Convert(inverse, l);
-            return;
-        }
-        int half = Half(n, InverseLeaf);
-        Tensor a = l.Slice(0, half, 0, half), c = l.Slice(half, n - half, 0, half), b = l.Slice(half, n - half, half, n - half);
-        Invert(a);
-        Invert(b);
-        using Tensor product = Allocate(l.Type, n - half, half);
-        Multiply(c, false, a, false, product, 1, 0);
-        Multiply(b, false, product, false, c, -1, 0);
-    }
-
-    /// <summary>Launches mirror, clear_upper or identity on a square F32 or F64 matrix.</summary>
+    /// <summary>Launches mirror or clear_upper on a square F32 or F64 matrix.</summary>
     private void OnTriangle(string operation, Tensor c)
     {
         string name = (operation, c.Type) switch
         {
             ("mirror", DType.F32) => "mirror_f32",
             ("mirror", _) => "mirror_f64",
-            ("clear_upper", DType.F32) => "clear_upper_f32",
-            ("clear_upper", _) => "clear_upper_f64",
-            (_, DType.F32) => "identity_f32",
-            _ => "identity_f64",
+            (_, DType.F32) => "clear_upper_f32",
+            _ => "clear_upper_f64",
         };
         uint tiles = (uint)((c.Rows + TileSize - 1) / TileSize);
         Kernel("matrix", name).Launch(_stream, new dim3(tiles, tiles), new dim3(TileSize, TileRows), new TriangleArgs(c.Address, (nuint)c.Stride, c.Rows));

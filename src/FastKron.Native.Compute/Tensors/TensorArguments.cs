@@ -19,6 +19,13 @@ internal static class TensorArguments
             throw new ArgumentException($"{name}: expected a square matrix, found {tensor}", name);
     }
 
+    /// <summary>Requires no gaps between rows.</summary>
+    public static void RequireContiguous(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (!tensor.IsContiguous)
+            throw new ArgumentException($"{name}: expected rows without gaps, found {tensor}", name);
+    }
+
     /// <summary>Requires one element type.</summary>
     public static void RequireType(Tensor tensor, DType type, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {

@@ -28,13 +28,15 @@ internal sealed class FactorIterate : IDisposable
     /// <summary>‖new − old‖_F / ‖new‖_F of every step; the first is the change from the identity.</summary>
     public IReadOnlyList<double> Changes => _changes;
 
-    /// <summary>Divides <see cref="Next"/> by <paramref name="divisor"/> and makes it the value.</summary>
-    public void Accept(double divisor)
+    /// <summary>Divides <see cref="Next"/> by <paramref name="divisor"/> and makes it the value; returns its Frobenius norm.</summary>
+    public double Accept(double divisor)
     {
         _backend.Scale(1 / divisor, Next);
         _backend.Axpy(-1, Next, Value);
-        _changes.Add(_backend.Norm(Value) / _backend.Norm(Next));
+        double norm = _backend.Norm(Next);
+        _changes.Add(_backend.Norm(Value) / norm);
         (Value, Next) = (Next, Value);
+        return norm;
     }
 
     /// <summary>Hands <see cref="Value"/> to the caller, who disposes it.</summary>

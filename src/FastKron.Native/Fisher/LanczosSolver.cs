@@ -109,15 +109,7 @@ public sealed class LanczosSolver : IFactorSolver
         Tensor next = backend.Allocate(stream.Type, size, size);
         basis.Add(next);   // owned by the basis from here on
         stream.Apply(side, source, next);
-        var coefficients = new double[basis.Count - 1];
-        for (int pass = 0; pass < 2; pass++)
-        {
-            for (int i = 0; i < coefficients.Length; i++)
-                coefficients[i] = backend.Dot(basis[i], next);
-            for (int i = 0; i < coefficients.Length; i++)
-                backend.Axpy(-coefficients[i], basis[i], next);
-        }
-        double norm = backend.Norm(next);
+        double norm = backend.Orthogonalize(basis[..^1], next);
         if (norm <= negligible)
         {
             basis.RemoveAt(basis.Count - 1);

@@ -31,12 +31,4 @@ internal static class SymmetricMatrix
         backend.Fill(a, 0);
         backend.Fill(a.Diagonal(), value);
     }
-
-    /// <summary>ln det(L Lᵀ) from the diagonal of an F64 Cholesky factor.</summary>
-    public static double LogDeterminant(this IBackend backend, Tensor l)
-    {
-        double[] diagonal = new double[l.Rows];
-        backend.Download<double>(l.Diagonal(), diagonal);
-        return 2 * diagonal.Sum(Math.Log);
-    }
 }

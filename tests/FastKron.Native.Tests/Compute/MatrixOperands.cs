@@ -25,12 +25,12 @@ internal sealed class MatrixOperands(IBackend backend) : IDisposable
         return tensor;
     }
 
-    /// <summary>A tensor of standard normal numbers without gaps between rows.</summary>
-    public Tensor ContiguousNormal(DType type, int rows, int columns)
+    /// <summary>A tensor of normal numbers without gaps between rows.</summary>
+    public Tensor ContiguousNormal(DType type, int rows, int columns, double scale = 1)
     {
         Tensor tensor = backend.Allocate(type, rows, columns);
         _owners.Add(tensor);
-        Write(NormalValues(rows * columns), tensor);
+        Write(Array.ConvertAll(NormalValues(rows * columns), value => scale * value), tensor);
         return tensor;
     }
 

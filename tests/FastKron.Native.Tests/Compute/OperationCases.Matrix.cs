@@ -1,6 +1,8 @@
+using System.Numerics.Tensors;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Tests.Compute;
 
@@ -68,10 +70,13 @@ internal static partial class OperationCases
 
     private static IEnumerable<OperationCase> FactorCases =>
     [
-        .. from n in new[] { 1, 16, 65, 208 }
+        // One, in and beyond the first leaf of either backend (64, 128), several levels of halves.
+        .. from n in new[] { 1, 16, 65, 128, 208, 300 } select InverseRootCase(n),
+        // None, one, and as many as a GPU takes in registers (8, 16, 24, 34) and more; lengths that are no multiple of 8.
+        .. from count in new[] { 0, 1, 8, 13, 24, 34, 40 }
+           from shape in new[] { (1, 1), (5, 7), (40, 52) }
            from type in new[] { DType.F32, DType.F64 }
-           from item in new[] { CholeskyCase(n, type), InverseCase(n, type) }
-           select item,
+           select OrthogonalizeCase(count, shape, type),
         .. from shape in new[] { (1, 1), (7, 1), (16, 16), (65, 13), (208, 16) }
            select BlockLdlCase(shape.Item1, shape.Item2),
     ];
@@ -177,37 +182,57 @@ internal static partial class OperationCases
         });
 
     // The matrices have a condition below 20; errors grow with the root of the order.
-    private static double FactorTolerance(int n, DType type) => 20 * Math.Sqrt(n) * (type == DType.F64 ? DoubleRounding : SingleRounding);
+    private static double FactorTolerance(int n) => 20 * Math.Sqrt(n) * DoubleRounding;
 
-    private static OperationCase CholeskyCase(int n, DType type) =>
-        Case("matrix", $"Cholesky {n} {type}", FactorTolerance(n, type), operands =>
+    // H's condition is about 10; the determinant is compared with its own size.
+    private static OperationCase InverseRootCase(int n) =>
+        Case("matrix", $"InverseRoot {n}", 1e-13 * Math.Sqrt(n), operands =>
         {
-            Tensor h = operands.PositiveDefinite(type, n), a = operands.Output(type, n, n);
-            double[] expected = operands.Read(h);
-            int failed = MatrixOperations.Cholesky(expected, n);
-            return new(Execute, () => failed == 0 ? operands.Error(a, expected) : double.PositiveInfinity, n * (double)n * n / 3, 2.0 * a.Bytes);
-
-            void Execute(IBackend backend)
-            {
-                backend.Convert(h, a);
-                failed += backend.Cholesky(a);
-            }
-        });
-
-    private static OperationCase InverseCase(int n, DType type) =>
-        Case("matrix", $"TriangularInverse {n} {type}", FactorTolerance(n, type), operands =>
-        {
-            Tensor old = operands.LowerTriangle(type, n), l = operands.Output(type, n, n);
+            Tensor old = operands.PositiveDefinite(DType.F64, n), h = operands.Output(DType.F64, n, n);
             double[] expected = operands.Read(old);
+            double determinant = 0, found = double.NaN;
+            int failed = MatrixOperations.Cholesky(expected, n);
+            for (int i = 0; i < n; i++)
+                determinant += 2 * Math.Log(expected[i * (n + 1)]);
             MatrixOperations.TriangularInverse(expected, n);
-            return new(Execute, () => operands.Error(l, expected), n * (double)n * n / 3, 2.0 * l.Bytes);
+            return new(Execute, Error, 2.0 / 3 * n * n * n, 2.0 * h.Bytes);
 
             void Execute(IBackend backend)
             {
-                backend.Convert(old, l);
-                backend.TriangularInverse(l);
+                backend.Convert(old, h);
+                failed += backend.InverseRoot(h, out found);
+            }
+
+            double Error() => failed == 0 ? Math.Max(operands.Error(h, expected), Math.Abs(found - determinant) / (1 + Math.Abs(determinant))) : double.PositiveInfinity;
+        });
+
+    // The basis is any set of vectors for which twice differs from once: the definition is the formula, not its purpose.
+    private static OperationCase OrthogonalizeCase(int count, (int Rows, int Columns) shape, DType type)
+    {
+        int length = shape.Rows * shape.Columns;
+        double tolerance = Math.Sqrt(length + 1) * 10 * (type == DType.F64 ? DoubleRounding : SingleRounding);
+        return Case("matrix", $"Orthogonalize {count} {shape} {type}", tolerance, operands =>
+        {
+            Tensor[] basis = [.. Enumerable.Range(0, count).Select(_ => operands.ContiguousNormal(type, shape.Rows, shape.Columns, 0.5 / Math.Sqrt((double)length * Math.Max(1, count))))];
+            Tensor old = operands.ContiguousNormal(type, shape.Rows, shape.Columns), x = operands.ContiguousNormal(type, shape.Rows, shape.Columns);
+            double[][] vectors = [.. basis.Select(operands.Read)];
+            double[] expected = operands.Read(old);
+            for (int pass = 0; pass < 2; pass++)
+            {
+                double[] coefficients = [.. vectors.Select(q => TensorPrimitives.Dot<double>(q, expected))];
+                for (int i = 0; i < count; i++)
+                    TensorPrimitives.MultiplyAdd(vectors[i], -coefficients[i], expected, expected);
+            }
+            double norm = TensorPrimitives.Norm<double>(expected), found = double.NaN;
+            return new(Execute, () => Math.Max(operands.Error(x, expected), Math.Abs(found / norm - 1)), 6.0 * count * length, (3.0 * count + 5) * x.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, x);
+                found = backend.Orthogonalize(basis, x);
             }
         });
+    }
 
     // l is float32: its largest elements are rounded by half an ulp, against a root mean square that many zeros make small.
     private static OperationCase BlockLdlCase(int n, int block) =>
@@ -227,7 +252,7 @@ internal static partial class OperationCases
 
             double Error()
             {
-                bool exact = Math.Max(operands.Error(h, factor), operands.Error(d, expectedD)) <= FactorTolerance(n, DType.F64);
+                bool exact = Math.Max(operands.Error(h, factor), operands.Error(d, expectedD)) <= FactorTolerance(n);
                 return exact ? operands.Error(l, expectedL) : double.PositiveInfinity;
             }
         });
