@@ -8,21 +8,22 @@ template <typename T>
 __device__ __forceinline__ void embedding(T* y, const T* table, const int* ids, size_t yStride, size_t tableStride,
                                           size_t rows, size_t columns, int vocabulary, int aligned)
 {
+    constexpr int N = PackElements<T>;
     const T nan = convert<T>(__int_as_float(0x7fc00000));
     auto source = [=](size_t row)
     {
         unsigned id = static_cast<unsigned>(ids[row]);
         return id < static_cast<unsigned>(vocabulary) ? table + id * tableStride : nullptr;
     };
-    for_each_element(rows, columns, aligned,
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> pack;
+            Pack<T, N> pack;
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 pack.values[i] = nan;
             if (const T* from = source(row))
-                pack = load_pack<PackElements>(from + column);
+                pack = load_pack<N>(from + column);
             store_pack(y + row * yStride + column, pack);
         },
         [=](size_t row, size_t column)

@@ -31,13 +31,14 @@ template <typename T>
 __device__ __forceinline__ void swiglu(T* y, const T* gate, const T* up, size_t yStride, size_t gateStride,
                                        size_t upStride, size_t rows, size_t columns, int aligned)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> g = load_pack<PackElements>(gate + row * gateStride + column);
-            Pack<T, PackElements> u = load_pack<PackElements>(up + row * upStride + column);
+            Pack<T, N> g = load_pack<N>(gate + row * gateStride + column);
+            Pack<T, N> u = load_pack<N>(up + row * upStride + column);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 g.values[i] = convert<T>(gated(convert<float>(g.values[i]), convert<float>(u.values[i])));
             store_pack(y + row * yStride + column, g);
         },
@@ -54,14 +55,15 @@ __device__ __forceinline__ void swiglu_backward(T* dGate, T* dUp, const T* dy, c
                                                 size_t gateStride, size_t upStride, size_t rows, size_t columns,
                                                 int aligned)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> d = load_pack<PackElements>(dy + row * dyStride + column);
-            Pack<T, PackElements> g = load_pack<PackElements>(gate + row * gateStride + column);
-            Pack<T, PackElements> u = load_pack<PackElements>(up + row * upStride + column);
+            Pack<T, N> d = load_pack<N>(dy + row * dyStride + column);
+            Pack<T, N> g = load_pack<N>(gate + row * gateStride + column);
+            Pack<T, N> u = load_pack<N>(up + row * upStride + column);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
             {
                 float dOutput = convert<float>(d.values[i]);
                 GateGradients gradients =
@@ -85,14 +87,15 @@ template <typename T>
 __device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xStride, size_t rows, size_t columns,
                                     int aligned)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
             T* address = y + row * yStride + column;
-            Pack<T, PackElements> sum = load_pack<PackElements>(address);
-            Pack<T, PackElements> term = load_pack<PackElements>(x + row * xStride + column);
+            Pack<T, N> sum = load_pack<N>(address);
+            Pack<T, N> term = load_pack<N>(x + row * xStride + column);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 sum.values[i] = convert<T>(convert<float>(sum.values[i]) + convert<float>(term.values[i]));
             store_pack(address, sum);
         },
@@ -104,7 +107,7 @@ __device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xSt
 }
 
 #define GATE_KERNELS(SUFFIX, T)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads) swiglu_##SUFFIX(                                  \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) swiglu_##SUFFIX(                                  \
         T* __restrict__ y, const T* __restrict__ gate, const T* __restrict__ up, size_t yStride, size_t gateStride,    \
         size_t upStride, size_t rows, size_t columns, int aligned)                                                     \
     {                                                                                                                  \

@@ -6,7 +6,7 @@
 
 constexpr int DotThreads = 256;
 constexpr int DotTile = DotThreads * 8;       // Columns of one row that a block sums at a time.
-constexpr int TileSize = 32, TileRows = 8;    // Square tile of the triangular kernels; rows of threads on it.
+constexpr int TileSize = 64, TileRows = 4;    // Square tile of the triangular kernels; rows of threads on it.
 constexpr int FactorThreads = 256;
 
 // ---- axpy: y = y + alpha * x;  scale: x = alpha * x.  Launch: elementwise. ----
@@ -15,13 +15,14 @@ template <typename T>
 __device__ __forceinline__ void axpy(T* y, const T* x, size_t strideY, size_t strideX, size_t rows, size_t columns,
                                      int aligned, T alpha)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> from = load_pack<PackElements>(x + row * strideX + column);
-            Pack<T, PackElements> to = load_pack<PackElements>(y + row * strideY + column);
+            Pack<T, N> from = load_pack<N>(x + row * strideX + column);
+            Pack<T, N> to = load_pack<N>(y + row * strideY + column);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 to.values[i] = fma(alpha, from.values[i], to.values[i]);
             store_pack(y + row * strideY + column, to);
         },
@@ -34,12 +35,13 @@ __device__ __forceinline__ void axpy(T* y, const T* x, size_t strideY, size_t st
 template <typename T>
 __device__ __forceinline__ void scale(T* x, size_t stride, size_t rows, size_t columns, int aligned, T alpha)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> pack = load_pack<PackElements>(x + row * stride + column);
+            Pack<T, N> pack = load_pack<N>(x + row * stride + column);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 pack.values[i] *= alpha;
             store_pack(x + row * stride + column, pack);
         },

@@ -8,13 +8,14 @@ template <typename To, typename From>
 __device__ __forceinline__ void convert_elements(To* destination, const From* source, size_t destinationStride,
                                                  size_t sourceStride, size_t rows, size_t columns, int aligned)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<To, From>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<From, PackElements> from = load_pack<PackElements>(source + row * sourceStride + column);
-            Pack<To, PackElements> to;
+            Pack<From, N> from = load_pack<N>(source + row * sourceStride + column);
+            Pack<To, N> to;
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 to.values[i] = convert<To>(from.values[i]);
             store_pack(destination + row * destinationStride + column, to);
         },
@@ -28,12 +29,13 @@ template <typename T>
 __device__ __forceinline__ void fill_elements(T* destination, size_t stride, size_t rows, size_t columns, int aligned,
                                               T value)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<T>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<T, PackElements> pack;
+            Pack<T, N> pack;
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 pack.values[i] = value;
             store_pack(destination + row * stride + column, pack);
         },
@@ -80,13 +82,14 @@ extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBloc
     bf16* __restrict__ high, bf16* __restrict__ low, const float* __restrict__ source, size_t highStride,
     size_t lowStride, size_t sourceStride, size_t rows, size_t columns, int aligned)
 {
-    for_each_element(rows, columns, aligned,
+    constexpr int N = PackElements<float>;
+    for_each_element<N>(rows, columns, aligned,
         [=](size_t row, size_t column)
         {
-            Pack<float, PackElements> values = load_pack<PackElements>(source + row * sourceStride + column);
-            Pack<bf16, PackElements> upper, rest;
+            Pack<float, N> values = load_pack<N>(source + row * sourceStride + column);
+            Pack<bf16, N> upper, rest;
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
             {
                 upper.values[i] = convert<bf16>(values.values[i]);
                 rest.values[i] = convert<bf16>(values.values[i] - convert<float>(upper.values[i]));

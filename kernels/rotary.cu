@@ -23,27 +23,28 @@ __device__ __forceinline__ void rotary(T* x, const int* positions, const float* 
                                        size_t xStride, size_t cosinesStride, size_t sinesStride, size_t rows,
                                        size_t pairs, int half, int limit, float sign, int aligned)
 {
+    constexpr int N = PackElements<T>;
     const float nan = __int_as_float(0x7fc00000);
     auto valid = [=](int position) { return static_cast<unsigned>(position) < static_cast<unsigned>(limit); };
-    for_each_element(rows, pairs, aligned,
+    for_each_element<N>(rows, pairs, aligned,
         [=](size_t row, size_t pair)
         {
             unsigned head = static_cast<unsigned>(pair) / half, element = static_cast<unsigned>(pair) % half;
             T* first = x + row * xStride + static_cast<size_t>(head) * 2 * half + element;
             T* second = first + half;
             int position = positions[row];
-            Pack<float, PackElements> cosine, sine;
+            Pack<float, N> cosine, sine;
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
                 cosine.values[i] = sine.values[i] = nan;
             if (valid(position))
             {
-                cosine = load_pack<PackElements>(cosines + position * cosinesStride + element);
-                sine = load_pack<PackElements>(sines + position * sinesStride + element);
+                cosine = load_pack<N>(cosines + position * cosinesStride + element);
+                sine = load_pack<N>(sines + position * sinesStride + element);
             }
-            Pack<T, PackElements> a = load_pack<PackElements>(first), b = load_pack<PackElements>(second);
+            Pack<T, N> a = load_pack<N>(first), b = load_pack<N>(second);
 #pragma unroll
-            for (int i = 0; i < PackElements; i++)
+            for (int i = 0; i < N; i++)
             {
                 float x1 = convert<float>(a.values[i]), x2 = convert<float>(b.values[i]);
                 Rotated r = rotate(x1, x2, cosine.values[i], sign * sine.values[i]);

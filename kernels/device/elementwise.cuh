@@ -5,32 +5,41 @@
 
 constexpr int ElementwiseThreads = 256;
 constexpr int ElementwiseBlocks = 4;    // On a multiprocessor, at least; left to itself, ptxas aims at 8 and spills.
-constexpr int PackElements = 8;
+constexpr int ThreadElements = 8;       // Of a row.
 
-// Block (x, y), x * y = ElementwiseThreads: x threads side by side own x * PackElements columns, y threads own rows.
+// Elements that a thread handles at once: 16 bytes of the widest type, so that threads side by side write whole sectors.
+template <typename A, typename B = A> constexpr int PackElements = 16 / (sizeof(A) > sizeof(B) ? sizeof(A) : sizeof(B));
+
+// Block (x, y), x * y = ElementwiseThreads: x threads side by side own x * ThreadElements columns, y threads own rows.
 // Grid (column tiles, row tiles): rows beyond the grid are reached by striding.
-// packs(row, column) handles PackElements columns from an aligned one, elements(row, column) one element.
-template <typename Packs, typename Elements>
+// packs(row, column) handles N columns from an aligned one, elements(row, column) one element.
+template <int N, typename Packs, typename Elements>
 __device__ __forceinline__ void for_each_element(size_t rows, size_t columns, int aligned, Packs packs,
                                                  Elements elements)
 {
-    size_t width = static_cast<size_t>(blockDim.x) * PackElements, start = blockIdx.x * width;
-    size_t first = start + threadIdx.x * PackElements, step = static_cast<size_t>(gridDim.y) * blockDim.y;
+    size_t start = static_cast<size_t>(blockIdx.x) * blockDim.x * ThreadElements;
+    size_t step = static_cast<size_t>(gridDim.y) * blockDim.y;
     for (size_t row = static_cast<size_t>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows; row += step)
     {
         if (aligned)
         {
-            if (first + PackElements <= columns)
-                packs(row, first);
-            else
-                for (size_t column = first; column < columns; column++)
-                    elements(row, column);
+#pragma unroll
+            for (int i = 0; i < ThreadElements / N; i++)
+            {
+                size_t first = start + (i * blockDim.x + threadIdx.x) * N;
+                if (first + N <= columns)
+                    packs(row, first);
+                else
+#pragma unroll 1
+                    for (size_t column = first; column < columns; column++)
+                        elements(row, column);
+            }
             continue;
         }
 #pragma unroll
-        for (int i = 0; i < PackElements; i++)
+        for (int i = 0; i < ThreadElements; i++)
         {
-            size_t column = start + static_cast<size_t>(i) * blockDim.x + threadIdx.x;
+            size_t column = start + i * blockDim.x + threadIdx.x;
             if (column < columns)
                 elements(row, column);
         }

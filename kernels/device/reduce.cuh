@@ -4,11 +4,13 @@
 constexpr unsigned FullWarp = 0xffffffffu;
 constexpr int WarpSize = 32;
 
-template <typename T> __device__ __forceinline__ T warp_sum(T value)
+// The sum over Lanes lanes side by side (a power of two), given to each of them; all of them must call it.
+template <int Lanes = WarpSize, typename T> __device__ __forceinline__ T warp_sum(T value)
 {
+    unsigned mask = Lanes == WarpSize ? FullWarp : ((1u << Lanes) - 1) << (threadIdx.x % WarpSize / Lanes * Lanes);
 #pragma unroll
-    for (int offset = WarpSize / 2; offset > 0; offset /= 2)
-        value += __shfl_xor_sync(FullWarp, value, offset);
+    for (int offset = Lanes / 2; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(mask, value, offset);
     return value;
 }
 
@@ -33,6 +35,22 @@ template <int Threads, typename T> __device__ __forceinline__ T block_sum(T valu
 #pragma unroll
     for (int warp = 1; warp < Threads / WarpSize; warp++)
         sum += partial[warp];
+    return sum;
+}
+
+// Two sums over a block at once.
+template <int Threads> __device__ __forceinline__ float2 block_sum(float2 value)
+{
+    __shared__ float2 partial[Threads / WarpSize];
+    value = make_float2(warp_sum(value.x), warp_sum(value.y));
+    __syncthreads();
+    if (threadIdx.x % WarpSize == 0)
+        partial[threadIdx.x / WarpSize] = value;
+    __syncthreads();
+    float2 sum = partial[0];
+#pragma unroll
+    for (int warp = 1; warp < Threads / WarpSize; warp++)
+        sum = make_float2(sum.x + partial[warp].x, sum.y + partial[warp].y);
     return sum;
 }
 

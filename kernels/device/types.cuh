@@ -37,7 +37,7 @@ template <typename To, typename From> __device__ __forceinline__ To convert(From
         return static_cast<To>(value);
 }
 
-// N adjacent elements, aligned to their size in bytes but at most 16: one load or store for every 16 bytes.
+// N adjacent elements, aligned to their size in bytes but at most 16: one load for every 16 bytes.
 template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack
 {
     T values[N];
@@ -48,7 +48,21 @@ template <int N, typename T> __device__ __forceinline__ Pack<T, N> load_pack(con
     return *reinterpret_cast<const Pack<T, N>*>(address);
 }
 
+// One store for every 16 bytes, in assembly: the compiler would store values that it has in halves of registers one by one.
 template <int N, typename T> __device__ __forceinline__ void store_pack(T* address, const Pack<T, N>& pack)
 {
-    *reinterpret_cast<Pack<T, N>*>(address) = pack;
+    if constexpr (sizeof(pack) % 16 == 0)
+    {
+        uint4 words[sizeof(pack) / 16];
+        memcpy(words, &pack, sizeof(pack));
+#pragma unroll
+        for (int i = 0; i < static_cast<int>(sizeof(pack) / 16); i++)
+            asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<uint4*>(address) + i),
+                         "r"(words[i].x), "r"(words[i].y), "r"(words[i].z), "r"(words[i].w)
+                         : "memory");
+    }
+    else
+    {
+        *reinterpret_cast<Pack<T, N>*>(address) = pack;
+    }
 }

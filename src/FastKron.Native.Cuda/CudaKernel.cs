@@ -65,8 +65,9 @@ public sealed unsafe class CudaKernel
     /// <param name="block">Threads of a block.</param>
     /// <param name="args">The parameters.</param>
     /// <param name="sharedBytes">Dynamic shared memory; the kernel's limit is raised when needed.</param>
+    /// <param name="clusterBlocks">Blocks side by side that form a cluster, at most 8, of a kernel that declares no size; more than 1 needs compute capability 9.0.</param>
     /// <exception cref="InvalidOperationException">The struct does not match the kernel's parameters (checked once).</exception>
-    public void Launch<TArgs>(CudaStream stream, dim3 grid, dim3 block, in TArgs args, uint sharedBytes = 0) where TArgs : unmanaged
+    public void Launch<TArgs>(CudaStream stream, dim3 grid, dim3 block, in TArgs args, uint sharedBytes = 0, int clusterBlocks = 1) where TArgs : unmanaged
     {
         nuint[] offsets = _offsets ??= CheckedOffsets<TArgs>();
         AllowShared(sharedBytes);
@@ -75,7 +76,14 @@ public sealed unsafe class CudaKernel
             void** parameters = stackalloc void*[offsets.Length];
             for (int i = 0; i < offsets.Length; i++)
                 parameters[i] = (byte*)fields + offsets[i];
-            Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, parameters, null), KernelName);
+            if (clusterBlocks == 1)
+            {
+                Check(cuLaunchKernel(_function, grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z, sharedBytes, stream.Stream, parameters, null), KernelName);
+                return;
+            }
+            var attribute = new CULaunchAttribute { Id = CULaunchAttribute.ClusterDimension, Cluster = clusterBlocks };
+            var config = new CULaunchConfig { Grid = grid, Block = block, SharedBytes = sharedBytes, Stream = stream.Stream, Attributes = &attribute, AttributeCount = 1 };
+            Check(cuLaunchKernelEx(&config, _function, parameters, null), KernelName);
         }
     }
 

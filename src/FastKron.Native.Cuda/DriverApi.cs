@@ -148,6 +148,9 @@ internal static unsafe partial class DriverApi
     internal static partial CUResult cuLaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters, void** extra);
 
+    [LibraryImport(Library)]
+    internal static partial CUResult cuLaunchKernelEx(CULaunchConfig* config, nint function, void** parameters, void** extra);
+
     [LibraryImport(Library, EntryPoint = "cuLinkCreate_v2")]
     internal static partial CUResult cuLinkCreate(uint count, CUJITOption* options, void** values, out nint state);
 

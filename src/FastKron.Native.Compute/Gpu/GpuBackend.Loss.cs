@@ -6,7 +6,7 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed unsafe partial class GpuBackend
 {
     // kernels/loss.cu: one block a row.
-    private const int LossThreads = 512;
+    private const int LossThreads = 512, LossPackElements = 8;
 
     /// <inheritdoc/>
     public void CrossEntropy(Tensor logits, Tensor labels, Tensor losses)
@@ -56,7 +56,7 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <summary>1 if the rows of logits can be walked in packs of 16 bytes.</summary>
-    private static int WholePacks(params ReadOnlySpan<Tensor> logits) => logits[0].Columns % PackElements == 0 && RowsAligned(logits) ? 1 : 0;
+    private static int WholePacks(params ReadOnlySpan<Tensor> logits) => logits[0].Columns % LossPackElements == 0 && RowsAligned(logits) ? 1 : 0;
 
     private readonly record struct CrossEntropyArgs(nint Losses, nint Logits, nint Labels, nuint Stride, int Columns, int Aligned);
 

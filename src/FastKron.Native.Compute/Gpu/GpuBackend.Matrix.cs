@@ -8,10 +8,10 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed unsafe partial class GpuBackend
 {
     // kernels/matrix.cu
-    private const int TileSize = 32, TileRows = 8, FactorThreads = 256, DotThreads = 256;
+    private const int TileSize = 64, TileRows = 4, FactorThreads = 256, DotThreads = 256;
 
     /// <summary>Blocks that sum parts of a dot product: fixed, so that the order of the sum is.</summary>
-    private const int DotBlocks = 512;
+    private const int DotBlocks = 768;
 
     /// <summary>Order up to which a product is computed whole although one triangle is wanted.</summary>
     private const int WholeProduct = 1024;

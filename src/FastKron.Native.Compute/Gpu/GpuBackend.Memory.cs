@@ -7,7 +7,7 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed unsafe partial class GpuBackend
 {
     // device/elementwise.cuh
-    private const int ElementwiseThreads = 256, PackElements = 8, PackBytes = 16, LargestGrid = 65535;
+    private const int ElementwiseThreads = 256, ThreadElements = 8, PackBytes = 16, LargestGrid = 65535;
 
     /// <inheritdoc/>
     public Tensor Allocate(DType type, int rows, int columns)
@@ -157,7 +157,7 @@ public sealed unsafe partial class GpuBackend
         public Walk(long rows, long columns, bool aligned)
         {
             (Rows, Columns, Aligned) = ((nuint)rows, (nuint)columns, aligned ? 1 : 0);
-            long groups = Math.Max(1, (columns + PackElements - 1) / PackElements);
+            long groups = Math.Max(1, (columns + ThreadElements - 1) / ThreadElements);
             uint x = groups >= ElementwiseThreads ? ElementwiseThreads : System.Numerics.BitOperations.RoundUpToPowerOf2((uint)groups), y = ElementwiseThreads / x;
             Block = new dim3(x, y);
             Grid = new dim3((uint)((groups + x - 1) / x), (uint)Math.Clamp((rows + y - 1) / y, 1, LargestGrid));

@@ -6,10 +6,10 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed unsafe partial class GpuBackend
 {
     // kernels/norm.cu
-    private const int NormThreads = 256, NormWarps = NormThreads / 32;
+    private const int NormThreads = 256, WarpSize = 32;
 
-    /// <summary>Columns up to which one warp normalises a group; more take a block of eight warps.</summary>
-    private const int WarpGroup = 1024;
+    /// <summary>Bytes of x up to which half a warp, and a warp, take a group of columns; more take a block.</summary>
+    private const int HalfWarpGroup = 256, WarpGroup = 4096;
 
     /// <inheritdoc/>
     public void Embedding(Tensor ids, Tensor table, Tensor y)
@@ -34,7 +34,12 @@ public sealed unsafe partial class GpuBackend
             return;
         var args = new RmsNormArgs(
             y.Address, x.Address, weight.Address, (nuint)y.Stride, (nuint)x.Stride, groups.Count, groups.PerRow, weight.Columns, epsilon, groups.Aligned);
-        string name = groups.TakesWarp ? Typed(x.Type, "rms_norm_warp_f32", "rms_norm_warp_bf16") : Typed(x.Type, "rms_norm_block_f32", "rms_norm_block_bf16");
+        string name = groups.Threads switch
+        {
+            WarpSize / 2 => Typed(x.Type, "rms_norm_half_f32", "rms_norm_half_bf16"),
+            WarpSize => Typed(x.Type, "rms_norm_warp_f32", "rms_norm_warp_bf16"),
+            _ => Typed(x.Type, "rms_norm_block_f32", "rms_norm_block_bf16"),
+        };
         Kernel("norm", name).Launch(_stream, groups.Grid, NormThreads, args);
     }
 
@@ -49,9 +54,12 @@ public sealed unsafe partial class GpuBackend
         var args = new RmsNormBackwardArgs(
             dx.Address, dy.Address, x.Address, weight.Address, (nuint)dx.Stride, (nuint)dy.Stride, (nuint)x.Stride, groups.Count, groups.PerRow,
             weight.Columns, epsilon, accumulate ? 1 : 0, groups.Aligned);
-        string name = groups.TakesWarp
-            ? Typed(x.Type, "rms_norm_backward_warp_f32", "rms_norm_backward_warp_bf16")
-            : Typed(x.Type, "rms_norm_backward_block_f32", "rms_norm_backward_block_bf16");
+        string name = groups.Threads switch
+        {
+            WarpSize / 2 => Typed(x.Type, "rms_norm_backward_half_f32", "rms_norm_backward_half_bf16"),
+            WarpSize => Typed(x.Type, "rms_norm_backward_warp_f32", "rms_norm_backward_warp_bf16"),
+            _ => Typed(x.Type, "rms_norm_backward_block_f32", "rms_norm_backward_block_bf16"),
+        };
         Kernel("norm", name).Launch(_stream, groups.Grid, NormThreads, args);
     }
 
@@ -61,7 +69,7 @@ public sealed unsafe partial class GpuBackend
         Enter();
         TransformerArguments.Rotary(onHost: false, x, positions, cosines, sines, headDimension);
         int half = headDimension / 2;
-        var walk = new Walk(x.Rows, x.Columns / 2, half % PackElements == 0 && RowsAligned(x, cosines, sines));
+        var walk = new Walk(x.Rows, x.Columns / 2, half % ThreadElements == 0 && RowsAligned(x, cosines, sines));
         if (walk.IsEmpty)
             return;
         var args = new RotaryArgs(
@@ -117,9 +125,11 @@ public sealed unsafe partial class GpuBackend
     {
         public NormGroups(Tensor x, Tensor weight, bool aligned)
         {
-            (PerRow, TakesWarp) = (x.Columns / weight.Columns, weight.Columns <= WarpGroup);
-            long count = (long)x.Rows * PerRow, perBlock = TakesWarp ? NormWarps : 1;
-            (Count, Aligned) = ((nuint)count, aligned && weight.Columns % PackElements == 0 ? 1 : 0);
+            int bytes = weight.Columns * x.Type.Size();
+            Threads = bytes <= HalfWarpGroup ? WarpSize / 2 : bytes <= WarpGroup ? WarpSize : NormThreads;
+            PerRow = x.Columns / weight.Columns;
+            long count = (long)x.Rows * PerRow, perBlock = NormThreads / Threads;
+            (Count, Aligned) = ((nuint)count, aligned && bytes % PackBytes == 0 && weight.Columns % (PackBytes / sizeof(float)) == 0 ? 1 : 0);
             Grid = new dim3(checked((uint)((count + perBlock - 1) / perBlock)));
         }
 
@@ -129,7 +139,8 @@ public sealed unsafe partial class GpuBackend
 
         public int Aligned { get; }
 
-        public bool TakesWarp { get; }
+        /// <summary>Of a group.</summary>
+        public int Threads { get; }
 
         public dim3 Grid { get; }
     }

@@ -7,7 +7,10 @@ namespace FastKron.Native.Benchmarking;
 internal static class ElementwiseBenchmarks
 {
     private const int Tokens = 32768, Hidden = 4096, HeadDimension = 128, Positions = 2048, Vocabulary = 32768;
+    private const int HeadGroups = 256;
     private const float Epsilon = 1e-5f;
+
+    private static readonly int[] NormGroups = [128, 576, 1024, 2048, 4096, 8192];
 
     public static IEnumerable<TimedOperation> Cases(IBackend backend)
     {
@@ -16,14 +19,21 @@ internal static class ElementwiseBenchmarks
         Tensor Empty() => backend.Allocate(type, Tokens, Hidden);
         double matrix = (double)Tokens * Hidden * type.Size();
 
-        Tensor x = Matrix(), y = Empty(), weight = BenchmarkData.Normal(backend, DType.F32, 1, Hidden);
-        yield return Case("rms-norm", 2 * matrix, () => backend.RmsNorm(x, weight, Epsilon, y), x, y, weight);
+        foreach (int group in NormGroups)
+        {
+            // Groups of a row are normalised apart, as queries and keys are in Qwen-3; a whole row otherwise.
+            int columns = group < HeadGroups ? Hidden : group, rows = (int)((long)Tokens * Hidden / columns);
+            Tensor Norms(float scale) => BenchmarkData.Normal(backend, type, rows, columns, scale);
+            double bytes = (double)rows * columns * type.Size();
+            (Tensor x, Tensor weight, Tensor y) = (Norms(1), BenchmarkData.Normal(backend, DType.F32, 1, group), backend.Allocate(type, rows, columns));
+            yield return Case($"rms-norm/{group}", 2 * bytes, () => backend.RmsNorm(x, weight, Epsilon, y), x, weight, y);
 
-        (Tensor dy, Tensor input, Tensor dx, Tensor normWeight) = (Matrix(), Matrix(), Empty(), BenchmarkData.Normal(backend, DType.F32, 1, Hidden));
-        yield return Case("rms-norm-backward", 3 * matrix, () => backend.RmsNormBackward(dy, input, normWeight, Epsilon, dx, accumulate: false), dy, input, dx, normWeight);
+            (Tensor dy, Tensor x2, Tensor weight2, Tensor dx) = (Norms(1), Norms(1), BenchmarkData.Normal(backend, DType.F32, 1, group), backend.Allocate(type, rows, columns));
+            yield return Case($"rms-norm-backward/{group}", 3 * bytes, () => backend.RmsNormBackward(dy, x2, weight2, Epsilon, dx, accumulate: false), dy, x2, weight2, dx);
 
-        (Tensor dy2, Tensor input2, Tensor dx2, Tensor weight2) = (Matrix(), Matrix(), Matrix(), BenchmarkData.Normal(backend, DType.F32, 1, Hidden));
-        yield return Case("rms-norm-backward-add", 4 * matrix, () => backend.RmsNormBackward(dy2, input2, weight2, Epsilon, dx2, accumulate: true), dy2, input2, dx2, weight2);
+            (Tensor dy3, Tensor x3, Tensor weight3, Tensor sum) = (Norms(0), Norms(1), BenchmarkData.Normal(backend, DType.F32, 1, group), Norms(1));
+            yield return Case($"rms-norm-backward-add/{group}", 4 * bytes, () => backend.RmsNormBackward(dy3, x3, weight3, Epsilon, sum, accumulate: true), dy3, x3, weight3, sum);
+        }
 
         Tensor heads = Matrix(), positions = BenchmarkData.Indices(backend, Tokens, Positions);
         Tensor cosines = BenchmarkData.Normal(backend, DType.F32, Positions, HeadDimension / 2), sines = BenchmarkData.Normal(backend, DType.F32, Positions, HeadDimension / 2);
@@ -41,8 +51,14 @@ internal static class ElementwiseBenchmarks
         (Tensor axpyX, Tensor axpyY) = (BenchmarkData.Normal(backend, DType.F32, Tokens / 2, Hidden), BenchmarkData.Normal(backend, DType.F32, Tokens / 2, Hidden));
         yield return Case("axpy/f32", 3 * axpyX.Bytes, () => backend.Axpy(1e-3, axpyX, axpyY), axpyX, axpyY);
 
+        (Tensor wideX, Tensor wideY) = (BenchmarkData.Normal(backend, DType.F64, Tokens / 4, Hidden), BenchmarkData.Normal(backend, DType.F64, Tokens / 4, Hidden));
+        yield return Case("axpy/f64", 3 * wideX.Bytes, () => backend.Axpy(1e-3, wideX, wideY), wideX, wideY);
+
         Tensor scaled = BenchmarkData.Normal(backend, DType.F32, Tokens / 2, Hidden);
         yield return Case("scale/f32", 2 * scaled.Bytes, () => backend.Scale(-1, scaled), scaled);
+
+        Tensor wideScaled = BenchmarkData.Normal(backend, DType.F64, Tokens / 4, Hidden);
+        yield return Case("scale/f64", 2 * wideScaled.Bytes, () => backend.Scale(-1, wideScaled), wideScaled);
 
         (Tensor ids, Tensor table, Tensor embedded) = (BenchmarkData.Indices(backend, Tokens, Vocabulary), BenchmarkData.Normal(backend, type, Vocabulary, Hidden), Empty());
         yield return Case("embedding", 2 * matrix, () => backend.Embedding(ids, table, embedded), ids, table, embedded);
