@@ -88,6 +88,13 @@ public interface IBackend : IDisposable
     /// <param name="beta">Factor of the old c.</param>
     void SymmetricRankK(Tensor a, bool transposeA, Tensor c, double alpha = 1, double beta = 0);
 
+    /// <summary>y[t] ← √max(0, ⟨a_t, b_t⟩) · x[t]: yᵀ y is the Gram matrix of x with row weights ⟨a_t, b_t⟩.</summary>
+    /// <param name="a">(T, width) F32.</param>
+    /// <param name="b">(T, width) F32, or of x's type.</param>
+    /// <param name="x">(T, columns), activation type.</param>
+    /// <param name="y">Like x, out.</param>
+    void WeighRows(Tensor a, Tensor b, Tensor x, Tensor y);
+
     /// <summary>y ← y + alpha · x. F32 or F64, same shape and type.</summary>
     void Axpy(double alpha, Tensor x, Tensor y);
 

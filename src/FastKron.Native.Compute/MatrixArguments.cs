@@ -44,6 +44,22 @@ internal static class MatrixArguments
         TensorArguments.RequireShape(c, n, n);
     }
 
+    /// <summary>Checks <see cref="IBackend.WeighRows"/>.</summary>
+    public static void WeighRows(bool onHost, Tensor a, Tensor b, Tensor x, Tensor y)
+    {
+        foreach (Tensor tensor in (ReadOnlySpan<Tensor>)[a, b, x, y])
+            TensorArguments.RequireMemory(tensor, onHost);
+        TensorArguments.RequireType(a, DType.F32);
+        if (x.Type != DType.F32 && (onHost || x.Type != DType.BF16))
+            throw new ArgumentException($"x: expected {(onHost ? "F32" : "F32 or BF16")}, found {x}", nameof(x));
+        if (b.Type != DType.F32 && b.Type != x.Type)
+            throw new ArgumentException($"b: expected F32 or {x.Type}, found {b}", nameof(b));
+        TensorArguments.RequireShape(b, a.Rows, a.Columns);
+        TensorArguments.RequireShape(x, a.Rows, x.Columns);
+        TensorArguments.RequireType(y, x.Type);
+        TensorArguments.RequireShape(y, x.Rows, x.Columns);
+    }
+
     /// <summary>Checks <see cref="IBackend.Axpy"/>.</summary>
     public static void Axpy(bool onHost, Tensor x, Tensor y)
     {

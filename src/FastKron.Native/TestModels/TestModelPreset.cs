@@ -25,6 +25,7 @@ public sealed record TestModelPreset(
     /// <summary>Every preset, as its config.json on Hugging Face has it.</summary>
     public static IReadOnlyList<TestModelPreset> All { get; } =
     [
+        new("smollm2-135m", "llama", 49152, 576, 1536, 30, 9, 3, 64, 8192, 100000, 1e-5, true, 0, 0),
         new("llama-2-7b", "llama", 32000, 4096, 11008, 32, 32, 32, 128, 4096, 10000, 1e-5, false, 1, 2),
         new("llama-3-8b", "llama", 128256, 4096, 14336, 32, 32, 8, 128, 8192, 500000, 1e-5, false, 128000, 128001),
         new("qwen3-4b", "qwen3", 151936, 2560, 9728, 36, 32, 8, 128, 40960, 1000000, 1e-6, true, 151643, 151645),

@@ -53,6 +53,7 @@ public sealed class TestModelWriterTests
     }
 
     // Parameters as the model cards give them, to a hundredth.
+    [TestCase("smollm2-135m", 0.13)]
     [TestCase("llama-2-7b", 6.74)]
     [TestCase("llama-3-8b", 8.03)]
     [TestCase("qwen3-4b", 4.02)]
