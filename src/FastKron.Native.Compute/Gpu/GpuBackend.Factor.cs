@@ -35,7 +35,7 @@ public sealed unsafe partial class GpuBackend
         MatrixArguments.Orthogonalize(onHost: false, basis, x);
         if (x.Length == 0)
             return 0;
-        bool wide = x.Type == DType.F32 && x.Length % PackElements == 0 && IsAligned(x) && basis.All(IsAligned);
+        bool wide = x.Type == DType.F32 && x.Length % ThreadElements == 0 && IsAligned(x) && basis.All(IsAligned);
         int limit = wide ? BasisLimit : PlainBasisLimit;
         using DeviceMemory coefficients = Scratch(((long)Math.Max(basis.Count, 1) + 1) * sizeof(double));
         nint square = coefficients.Address + basis.Count * sizeof(double);
