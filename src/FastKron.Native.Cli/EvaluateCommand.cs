@@ -36,7 +36,7 @@ internal static class EvaluateCommand
     };
     private static readonly Option<string> Bos = new("--bos") { Description = "special tokens before a task's context: none (as published tables have it), tokenizer, or none,tokenizer for both", DefaultValueFactory = _ => "none" };
     private static readonly Option<int?> Limit = new("--limit") { Description = "measure only the first so many documents of each task" };
-    private static readonly Option<int> BatchTokens = new("--batch-tokens") { Description = "tokens of a forward pass; fewer take less memory", DefaultValueFactory = _ => SequenceScorer.DefaultBatchTokens };
+    private static readonly Option<int?> BatchTokens = new("--batch-tokens") { Description = "tokens of a forward pass (default: what suits the device); fewer take less memory" };
     private static readonly Option<string?> Prompt = new("--prompt") { Description = "a text that the models continue greedily" };
     private static readonly Option<string?> OutputFolder = new("--output") { Description = $"folder to make: {EvaluationResult.FileName} and a file of rows for each task, for fastkron compare", HelpName = "DIR" };
     private static readonly Option<bool> Json = new("--json") { Description = "print the result as JSON" };

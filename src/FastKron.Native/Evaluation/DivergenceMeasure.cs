@@ -12,12 +12,13 @@ namespace FastKron.Native.Evaluation;
 /// </remarks>
 public sealed class DivergenceMeasure
 {
-    // Tokens of one forward pass, and rows of logits that exist at once.
-    private const int BatchTokens = 2048, LogitRows = 512;
+    // Rows of logits that exist at once.
+    private const int LogitRows = 512;
 
     private readonly EvaluationText _text;
     private readonly int _length, _vocabulary, _positions;
     private readonly DivergenceProtocol _protocol;
+    private readonly int? _batchTokens;
 
     /// <summary>Cuts a text into blocks.</summary>
     /// <param name="text">Encoded text.</param>
@@ -25,19 +26,19 @@ public sealed class DivergenceMeasure
     /// <param name="maxBlocks">Use only the first so many blocks; null for all. The tail shorter than a block is dropped.</param>
     /// <param name="vocabulary">Ids that the tokenizer knows; logits beyond are padding, and dropped by <see cref="DivergenceProtocol.Block"/>.</param>
     /// <param name="protocol">Which positions and ids count.</param>
+    /// <param name="batchTokens">Tokens of a forward pass, at least one block; null for what the backend advises.</param>
     /// <exception cref="InvalidDataException">The text is shorter than one block.</exception>
-    public DivergenceMeasure(EvaluationText text, int blockLength, int? maxBlocks, int vocabulary, DivergenceProtocol protocol = DivergenceProtocol.Block)
+    public DivergenceMeasure(
+        EvaluationText text, int blockLength, int? maxBlocks, int vocabulary, DivergenceProtocol protocol = DivergenceProtocol.Block, int? batchTokens = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(blockLength, 2);
-        (_text, _length, _vocabulary, _protocol) = (text, blockLength, vocabulary, protocol);
+        (_text, _length, _vocabulary, _protocol, _batchTokens) = (text, blockLength, vocabulary, protocol, batchTokens);
         _positions = protocol == DivergenceProtocol.Yaqa ? blockLength : blockLength - 1;
         Blocks = text.Blocks(blockLength, maxBlocks);
     }
 
     /// <summary>Number of blocks.</summary>
     public int Blocks { get; }
-
-    private int BlocksPerBatch => Math.Max(1, BatchTokens / _length);
 
     /// <summary>Reads the text with the original.</summary>
     /// <param name="original">The model before quantization.</param>
@@ -87,7 +88,7 @@ public sealed class DivergenceMeasure
             backend.Await(restored);
             for (int b = 0; b < hidden.Rows / _length; b++)
             {
-                int block = batch * BlocksPerBatch + b;
+                int block = batch * BlocksPerBatch(backend) + b;
                 int[] targets = [.. _text.Block(block, _length)[1..], -1];
                 for (int position = 0; position < _positions; position += LogitRows)
                 {
@@ -115,10 +116,11 @@ public sealed class DivergenceMeasure
     // Hands out the final hidden states of each batch of blocks.
     private void Forward(DecoderModel model, Action<int, Tensor> consume, IProgress<double>? progress, CancellationToken cancellationToken)
     {
-        for (int block = 0, number = 0; block < Blocks; block += BlocksPerBatch, number++)
+        int perBatch = BlocksPerBatch(model.Backend);
+        for (int block = 0, number = 0; block < Blocks; block += perBatch, number++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            int count = Math.Min(BlocksPerBatch, Blocks - block);
+            int count = Math.Min(perBatch, Blocks - block);
             using PackedBatch batch = PackedBatch.Create(model.Backend, model.Config, [.. Enumerable.Range(block, count).Select(b => _text.Block(b, _length))]);
             using Tensor hidden = model.Backend.Allocate(model.Backend.ActivationType, batch.Tokens, model.Config.HiddenSize);
             model.Forward(batch, hidden);
@@ -126,6 +128,8 @@ public sealed class DivergenceMeasure
             progress?.Report((double)(block + count) / Blocks);
         }
     }
+
+    private int BlocksPerBatch(IBackend backend) => Math.Max(1, (_batchTokens ?? backend.BatchTokens) / _length);
 
     private (PerplexitySummary, PerplexitySummary, DivergenceSummary) Summarise(float[] table)
     {

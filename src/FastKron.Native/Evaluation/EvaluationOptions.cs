@@ -33,8 +33,8 @@ public sealed record EvaluationOptions
     /// <summary>Measure only the first so many documents of each task; null for all.</summary>
     public int? Limit { get; init; }
 
-    /// <summary>Tokens of a forward pass: more is faster and takes more memory.</summary>
-    public int BatchTokens { get; init; } = SequenceScorer.DefaultBatchTokens;
+    /// <summary>Tokens of a forward pass: fewer take less memory. Null for what the backend advises.</summary>
+    public int? BatchTokens { get; init; }
 
     /// <summary>Folder for the result and the rows of every task; must not exist. Null to write nothing.</summary>
     public string? Output { get; init; }

@@ -86,7 +86,7 @@ public sealed class ModelEvaluation
                 TokenizerHash = Convert.ToHexStringLower(SHA256.HashData(GzipFile.ReadAllBytes(_tokenizer.Path))),
                 Texts = textReports,
                 Tasks = [.. taskResults.Select(t => t.Report)],
-                BatchTokens = _options.BatchTokens,
+                BatchTokens = _options.BatchTokens ?? _backend.BatchTokens,
                 Limit = _options.Limit,
                 Seed = _options.Seed,
                 Prompt = _options.Prompt,

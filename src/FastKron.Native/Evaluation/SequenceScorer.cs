@@ -6,15 +6,13 @@ namespace FastKron.Native.Evaluation;
 
 /// <summary>Log-likelihoods of token sequences. What the sequences of a group begin with is computed once for all of them.</summary>
 /// <param name="model">The model.</param>
-/// <param name="batchTokens">Tokens of a forward pass; a longer group is a pass of its own. Changes no score but by rounding.</param>
+/// <param name="batchTokens">Tokens of a forward pass, null for what the backend advises; a longer group is a pass of its own. Changes no score but by rounding.</param>
 /// <param name="vocabulary">Ids that take part in the softmax; null for all that the model has.</param>
 /// <remarks>Groups are packed without padding, longest first. Logits exist for one slice of rows at a time.</remarks>
-public sealed class SequenceScorer(DecoderModel model, int batchTokens = SequenceScorer.DefaultBatchTokens, int? vocabulary = null)
+public sealed class SequenceScorer(DecoderModel model, int? batchTokens = null, int? vocabulary = null)
 {
-    /// <summary>Tokens of a forward pass where nothing else is asked.</summary>
-    public const int DefaultBatchTokens = 4096;
-
     private readonly IBackend _backend = model.Backend;
+    private readonly int _batchTokens = batchTokens ?? model.Backend.BatchTokens;
     private readonly int _columns = vocabulary ?? model.Config.VocabularySize;
 
     /// <summary>Scores all sequences of all groups.</summary>
@@ -35,7 +33,7 @@ public sealed class SequenceScorer(DecoderModel model, int batchTokens = Sequenc
         {
             cancellationToken.ThrowIfCancellationRequested();
             int first = next, tokens = 0;
-            while (next < order.Length && (next == first || tokens + lengths[order[next]] <= batchTokens))
+            while (next < order.Length && (next == first || tokens + lengths[order[next]] <= _batchTokens))
                 tokens += lengths[order[next++]];
             ScoreBatch(groups, order.AsSpan(first, next - first), greedy, scores);
             progress?.Report((done += tokens) / total);

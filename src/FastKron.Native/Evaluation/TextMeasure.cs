@@ -107,7 +107,7 @@ internal sealed class TextMeasure : IDisposable
 
     private static TextMeasure Cut(EvaluationText text, EvaluationOptions options, ModelConfig config, Tokenizer tokenizer, int length) => options.Original is null
         ? new TextMeasure(text.Name, text.Hash, BosMode.Tokenizer.ToText(), PerplexityMeasure.OfBlocks(text, length, options.MaxBlocks))
-        : new TextMeasure(text, new DivergenceMeasure(text, length, options.MaxBlocks, Math.Min(tokenizer.VocabularySize, config.VocabularySize), options.Divergence), length);
+        : new TextMeasure(text, new DivergenceMeasure(text, length, options.MaxBlocks, Math.Min(tokenizer.VocabularySize, config.VocabularySize), options.Divergence, options.BatchTokens), length);
 
     private static int Length(TextForm form, EvaluationOptions options, ModelConfig config)
     {

@@ -8,7 +8,7 @@ namespace FastKron.Native.Reports;
 /// <summary>Draws a <see cref="QuantizationReport"/> as one HTML file: tables and SVG plots, no scripts, nothing fetched.</summary>
 public static class HtmlReport
 {
-    private const string Style =
+    internal const string Style =
         "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1060px;padding:0 1rem;color:#222;background:#fff}" +
         "table{border-collapse:collapse;margin:.6rem 0 1.4rem}td,th{padding:.18rem .7rem;border-bottom:1px solid #ddd;text-align:right}" +
         "th{background:#f5f5f5}td:first-child,th:first-child{text-align:left}.plots{display:grid;grid-template-columns:1fr 1fr;gap:1rem}" +

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
 using FastKron.Native.Quantization;
 
@@ -87,4 +88,5 @@ public sealed record StageReport(string Name, double Seconds, IReadOnlyList<Stag
 [JsonSerializable(typeof(QuantizationReport))]
 [JsonSerializable(typeof(EvaluationReport))]
 [JsonSerializable(typeof(RoundingStatistics))]
+[JsonSerializable(typeof(RunComparison))]
 public sealed partial class ReportJson : JsonSerializerContext;

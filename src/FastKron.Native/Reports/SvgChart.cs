@@ -9,7 +9,7 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
 {
     private const int Width = 640, Height = 300, Left = 64, Right = 96, Top = 34, Bottom = 40;
 
-    private static readonly string[] Colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777"];
+    internal static readonly string[] Colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777"];
 
     private readonly List<(string Name, IReadOnlyList<(double X, double Y)> Points)> _series = [];
 

@@ -16,9 +16,13 @@ public sealed record TaskAverage(string BosMode, int Tasks, double Acc, double A
         {
             TaskReport[] tasks = Averaged([.. mode]);
             if (tasks.Length > 1)
-                yield return new TaskAverage(mode.Key, tasks.Length, tasks.Average(t => t.Acc), Math.Sqrt(tasks.Sum(t => t.AccError * t.AccError)) / tasks.Length);
+                yield return Of(tasks);
         }
     }
+
+    /// <summary>The average of tasks of one BOS mode.</summary>
+    public static TaskAverage Of(IReadOnlyList<TaskReport> tasks)
+        => new(tasks[0].BosMode, tasks.Count, tasks.Average(t => t.Acc), Math.Sqrt(tasks.Sum(t => t.AccError * t.AccError)) / tasks.Count);
 
     /// <summary>The tasks of an average: the published five where they are there, else all.</summary>
     public static TaskReport[] Averaged(IReadOnlyList<TaskReport> tasks)
