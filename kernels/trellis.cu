@@ -1,4 +1,4 @@
-// HYB trellis code: decoders, decode-and-multiply for few rows; tiles of an anti-diagonal.
+// HYB trellis code: decoders, decode-and-multiply for few rows.
 // Shapes    tiles (tiles, 256) f32; packed codes (tiles, 16 K) u16 without gaps; row-major,
 //           row strides in elements.
 // Launch    at each kernel. The 2 KB table travels as a kernel parameter and is copied to shared memory.
@@ -187,33 +187,4 @@ extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_add_slices_b
     bf16* __restrict__ y, size_t y_stride, const float* __restrict__ sums, int rows, int slices)
 {
     trellis_add_slices(y, y_stride, sums, rows, slices);
-}
-
-// The weight that is threadIdx.x on the path of tile blockIdx.x of an anti-diagonal: that tile lies in tile row
-// first_row + blockIdx.x, tile column first_column - blockIdx.x.
-__device__ __forceinline__ size_t diagonal_offset(size_t stride, int first_row, int first_column, int fragment_order)
-{
-    int tile = blockIdx.x;
-    int2 place = weight_place(fragment_order != 0, threadIdx.x);
-    return (16 * static_cast<size_t>(first_row + tile) + place.x) * stride + 16 * (first_column - tile) + place.y;
-}
-
-// tiles[t, i] <- (accumulate ? tiles[t, i] : 0) + weight i of tile t of the anti-diagonal. Grid (tiles), block (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_gather_f32(
-    float* __restrict__ tiles, size_t tile_stride, const float* __restrict__ matrix, size_t stride, int first_row,
-    int first_column, int fragment_order, int accumulate)
-{
-    float* tile = tiles + blockIdx.x * tile_stride + threadIdx.x;
-    float value = matrix[diagonal_offset(stride, first_row, first_column, fragment_order)];
-    *tile = accumulate != 0 ? *tile + value : value;
-}
-
-// The inverse: the weight <- (accumulate ? the weight : 0) + tiles[t, i]. Grid (tiles), block (256).
-extern "C" __global__ void __launch_bounds__(TileWeights) trellis_scatter_f32(
-    float* __restrict__ matrix, size_t stride, const float* __restrict__ tiles, size_t tile_stride, int first_row,
-    int first_column, int fragment_order, int accumulate)
-{
-    float* weight = matrix + diagonal_offset(stride, first_row, first_column, fragment_order);
-    float value = tiles[blockIdx.x * tile_stride + threadIdx.x];
-    *weight = accumulate != 0 ? *weight + value : value;
 }

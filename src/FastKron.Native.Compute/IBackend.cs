@@ -245,21 +245,14 @@ public interface IBackend : IDisposable
     /// <param name="values">(tiles, 256) F32, out.</param>
     void DecodeTiles(TrellisCodebook codebook, Tensor states, Tensor values);
 
-    /// <summary>tiles[t] ← (accumulate ? tiles[t] : 0) + the weights of tile t of an anti-diagonal, in the order of its path.</summary>
-    /// <param name="matrix">(m, n) F32.</param>
-    /// <param name="diagonal">Which tiles.</param>
-    /// <param name="layout">Tells the order of the 256 weights.</param>
-    /// <param name="tiles">(tiles, 256) F32.</param>
-    /// <param name="accumulate">Add to what is there.</param>
-    void GatherTiles(Tensor matrix, TileDiagonal diagonal, TrellisLayout layout, Tensor tiles, bool accumulate);
-
-    /// <summary>The inverse of <see cref="GatherTiles"/>: tile t of the matrix ← (accumulate ? the tile : 0) + tiles[t]; other tiles stay.</summary>
-    /// <param name="tiles">(tiles, 256) F32.</param>
-    /// <param name="diagonal">Which tiles.</param>
-    /// <param name="layout">Tells the order of the 256 weights.</param>
-    /// <param name="matrix">(m, n) F32.</param>
-    /// <param name="accumulate">Add to what is there.</param>
-    void ScatterTiles(Tensor tiles, TileDiagonal diagonal, TrellisLayout layout, Tensor matrix, bool accumulate);
+    /// <summary>The bits of some tiles of packed matrices ← their paths; tile t of matrix b has row b · diagonal.Count + t of <paramref name="states"/>.</summary>
+    /// <param name="codebook">Code and rate; K·V at most 8.</param>
+    /// <param name="layout">Bit placement.</param>
+    /// <param name="states">(matrices · tiles, 256/V) U16: closed paths, as <see cref="EncodeTiles"/> gives them.</param>
+    /// <param name="diagonal">Where the tiles lie in each matrix.</param>
+    /// <param name="codes">(matrices · m/16 · n/16, 16·K) U16, without gaps: matrices above each other.</param>
+    /// <param name="tileColumns">n/16.</param>
+    void PackTiles(TrellisCodebook codebook, TrellisLayout layout, Tensor states, TileDiagonal diagonal, Tensor codes, int tileColumns);
 
     /// <summary>dense ← Ŵ, the decoded matrix in code units.</summary>
     /// <param name="weights">Packed codes.</param>
@@ -271,4 +264,36 @@ public interface IBackend : IDisposable
     /// <param name="weights">Packed codes.</param>
     /// <param name="y">(T, rows of Ŵ), activation type.</param>
     void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y);
+
+    // ---- Rounding (hessians-and-rounding.md section 4.5) ----
+
+    /// <summary>Tiles that <see cref="EncodeTiles"/> should get at once: with fewer, processors are idle.</summary>
+    int TilesInFlight { get; }
+
+    /// <summary>targets ← T = W + U + V of the tiles of an anti-diagonal, in the order of their paths, where U = E·l_in and V = l_outᵀ·(E + U).</summary>
+    /// <remarks>
+    /// The anti-diagonals are asked for one after the other, from the bottom right of the matrix to its top left, each followed by <see cref="RoundingErrors"/>.
+    /// 2mn(m + n) operations in all. Operands of the terms from far tiles may be rounded to 11 bits of mantissa: against S, that is an error of 1e-3 at most.
+    /// Source: YAQA, arXiv:2505.22988, section 3.
+    /// </remarks>
+    /// <param name="stack">The matrices; U of these tiles is written, other feedback may be.</param>
+    /// <param name="diagonal">Which tiles, in every matrix.</param>
+    /// <param name="layout">Tells the order of the 256 weights.</param>
+    /// <param name="targets">(matrices · tiles, 256) F32, without gaps, out.</param>
+    void RoundingTargets(RoundingBatch stack, TileDiagonal diagonal, TrellisLayout layout, Tensor targets);
+
+    /// <summary>Stores what quantizing the tiles of an anti-diagonal did: W ← E = W − Q, U ← Z = E + U, V ← S = T − Q.</summary>
+    /// <param name="stack">The matrices.</param>
+    /// <param name="diagonal">Which tiles, in every matrix.</param>
+    /// <param name="layout">Tells the order of the 256 weights.</param>
+    /// <param name="targets">T as <see cref="RoundingTargets"/> left it.</param>
+    /// <param name="values">Q(T), like targets.</param>
+    void RoundingErrors(RoundingBatch stack, TileDiagonal diagonal, TrellisLayout layout, Tensor targets, Tensor values);
+
+    /// <summary>losses[b] ← Σ_ij tr(D_out,i S_ij D_in,j S_ijᵀ) over the 16 × 16 tiles of matrix b, in float64; an absent D is the identity.</summary>
+    /// <param name="s">(matrices · m, n) F32 without gaps: matrices above each other.</param>
+    /// <param name="dOut">(matrices · m, 16) F64 without gaps: blocks above each other; or null.</param>
+    /// <param name="dIn">(matrices · n, 16) F64 likewise; or null.</param>
+    /// <param name="losses">(matrices, 1) F64, out.</param>
+    void RoundingLoss(Tensor s, Tensor? dOut, Tensor? dIn, Tensor losses);
 }

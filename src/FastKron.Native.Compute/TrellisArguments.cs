@@ -3,7 +3,7 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute;
 
-/// <summary>Checks of the arguments of the incoherence, trellis and tile operations, the same on every backend.</summary>
+/// <summary>Checks of the arguments of the incoherence and trellis operations, the same on every backend.</summary>
 internal static class TrellisArguments
 {
     /// <summary>Checks <see cref="IBackend.Hadamard"/>.</summary>
@@ -54,18 +54,28 @@ internal static class TrellisArguments
         TensorArguments.RequireShape(y, x.Rows, weights.Rows);
     }
 
-    /// <summary>Checks <see cref="IBackend.GatherTiles"/> and <see cref="IBackend.ScatterTiles"/>.</summary>
-    public static void DiagonalTiles(bool onHost, Tensor matrix, TileDiagonal diagonal, Tensor tiles)
+    /// <summary>Checks <see cref="IBackend.PackTiles"/>; gives the number of matrices.</summary>
+    public static int PackTiles(bool onHost, TrellisCodebook codebook, TrellisLayout layout, Tensor states, TileDiagonal diagonal, Tensor codes, int tileColumns)
     {
-        TensorArguments.RequireMemory(matrix, onHost);
-        TensorArguments.RequireMemory(tiles, onHost);
-        TensorArguments.RequireType(matrix, DType.F32);
-        TensorArguments.RequireType(tiles, DType.F32);
-        TensorArguments.RequireShape(tiles, diagonal.Count, TrellisCodebook.TileSize);
-        int tileRows = matrix.Rows / TileDiagonal.TileRows, tileColumns = matrix.Columns / TileDiagonal.TileRows;
-        int last = diagonal.Count - 1;
-        if (last < 0 || diagonal.Row < 0 || diagonal.Row + last >= tileRows || diagonal.Column - last < 0 || diagonal.Column >= tileColumns)
-            throw new ArgumentException($"{diagonal} leaves the {tileRows} x {tileColumns} tiles of {matrix}", nameof(diagonal));
+        TensorArguments.RequireMemory(states, onHost);
+        TensorArguments.RequireMemory(codes, onHost);
+        TensorArguments.RequireType(states, DType.U16);
+        TensorArguments.RequireType(codes, DType.U16);
+        if (codebook.StepBits > 8)
+            throw new ArgumentException($"{codebook.Name} with {codebook.StepBits} bits a step; expected at most 8", nameof(codebook));
+        if (diagonal.Count < 1 || states.Rows % diagonal.Count != 0 || states.Rows == 0)
+            throw new ArgumentException($"states: expected rows of a multiple of {diagonal.Count} tiles, found {states}", nameof(states));
+        int matrices = states.Rows / diagonal.Count;
+        TensorArguments.RequireShape(states, states.Rows, codebook.Steps);
+        if (tileColumns < 1 || codes.Rows % (matrices * tileColumns) != 0)
+            throw new ArgumentException($"codes: expected rows of a multiple of {matrices} x {tileColumns} tiles, found {codes}", nameof(codes));
+        TensorArguments.RequireShape(codes, codes.Rows, codebook.PackedWords);
+        RoundingArguments.RequireContiguous(states);
+        RoundingArguments.RequireContiguous(codes);
+        int tileRows = codes.Rows / (matrices * tileColumns);
+        TrellisPacking.CheckSizes(layout, tileRows * TileDiagonal.TileRows, tileColumns * TileDiagonal.TileRows);
+        RoundingArguments.RequireInside(diagonal, tileRows, tileColumns);
+        return matrices;
     }
 
     private static void Packed(bool onHost, TrellisMatrix weights)

@@ -35,21 +35,32 @@ public static class TrellisPacking
         TrellisCodebook codebook, TrellisLayout layout, int rows, int columns, ReadOnlySpan<ushort> states, Span<ushort> words)
     {
         CheckSizes(codebook, layout, rows, columns, states.Length, words.Length);
-        Span<byte> bytes = MemoryMarshal.AsBytes(words);
-        int tileColumns = columns / 16, steps = codebook.Steps, shift = codebook.StepBits;
+        int tileColumns = columns / 16, steps = codebook.Steps;
         for (int tile = 0; tile < rows / 16 * tileColumns; tile++)
+            PackTile(codebook, layout, tileColumns, tile, states.Slice(tile * steps, steps), words);
+    }
+
+    /// <summary>Packs one tile of a matrix, whose sizes are not checked.</summary>
+    /// <param name="codebook">Code and rate; K·V at most 8.</param>
+    /// <param name="layout">Bit placement.</param>
+    /// <param name="tileColumns">n/16.</param>
+    /// <param name="tile">Row-major number of the tile.</param>
+    /// <param name="ring">256/V states.</param>
+    /// <param name="words">(m/16 · n/16, 16·K): the tile's bits are written.</param>
+    /// <exception cref="ArgumentException">The states do not overlap as a ring.</exception>
+    public static void PackTile(TrellisCodebook codebook, TrellisLayout layout, int tileColumns, int tile, ReadOnlySpan<ushort> ring, Span<ushort> words)
+    {
+        Span<byte> bytes = MemoryMarshal.AsBytes(words);
+        int steps = ring.Length, shift = codebook.StepBits;
+        for (int t = 0; t < steps; t++)
         {
-            ReadOnlySpan<ushort> ring = states.Slice(tile * steps, steps);
-            for (int t = 0; t < steps; t++)
-            {
-                if ((ushort)(ring[t] << shift) >> shift != ring[(t + 1) % steps] >> shift)
-                    throw new ArgumentException($"tile {tile}: states {t} (0x{ring[t]:X4}) and {(t + 1) % steps} (0x{ring[(t + 1) % steps]:X4}) do not overlap");
-            }
-            for (int p = 0; p < 32 * codebook.Bits; p++)
-            {
-                int bit = 8 * p;
-                bytes[Address(layout, codebook.Bits, tileColumns, tile, p)] = (byte)(ring[bit / shift] >> (8 - bit % shift));
-            }
+            if ((ushort)(ring[t] << shift) >> shift != ring[(t + 1) % steps] >> shift)
+                throw new ArgumentException($"tile {tile}: states {t} (0x{ring[t]:X4}) and {(t + 1) % steps} (0x{ring[(t + 1) % steps]:X4}) do not overlap");
+        }
+        for (int p = 0; p < 32 * codebook.Bits; p++)
+        {
+            int bit = 8 * p;
+            bytes[Address(layout, codebook.Bits, tileColumns, tile, p)] = (byte)(ring[bit / shift] >> (8 - bit % shift));
         }
     }
 

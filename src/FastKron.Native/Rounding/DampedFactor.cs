@@ -5,11 +5,8 @@ using FastKron.Native.Incoherence;
 
 namespace FastKron.Native.Rounding;
 
-/// <summary>One Kronecker factor ready for rounding: normalised, rotated, damped and factorised, H + σI = (I + l) D (I + l)ᵀ with 16 × 16 blocks.</summary>
-/// <param name="Lower">l (n, n) F32, strictly block-lower.</param>
-/// <param name="Diagonal">D_i above each other, (n, 16) F64.</param>
-/// <param name="Damping">σ, in units of the mean diagonal of H.</param>
-public sealed record DampedFactor(Tensor Lower, Tensor Diagonal, double Damping) : IDisposable
+/// <summary>Kronecker factors ready for rounding: normalised, rotated, damped and factorised, H + σI = (I + l) D (I + l)ᵀ with 16 × 16 blocks.</summary>
+public static class DampedFactor
 {
     private const int Block = TileDiagonal.TileRows;
 
@@ -17,7 +14,7 @@ public sealed record DampedFactor(Tensor Lower, Tensor Diagonal, double Damping)
     private const double LargestDamping = 1;
 
     // Rows uploaded and widened at a time.
-    private const int StripRows = 256;
+    private const int StripRows = 1024;
 
     /// <summary>Prepares a factor in float64: H / (mean diagonal), rotated; then σ grows by <paramref name="step"/> until Cholesky succeeds, at least once.</summary>
     /// <remarks>A negative definite H becomes positive by the division: the two factors of a Kronecker product share a sign.</remarks>
@@ -25,55 +22,54 @@ public sealed record DampedFactor(Tensor Lower, Tensor Diagonal, double Damping)
     /// <param name="h">(n, n) F32, host, symmetric; n a multiple of 16.</param>
     /// <param name="rotation">Of this side; null for none.</param>
     /// <param name="step">σ_reg, positive.</param>
-    /// <param name="failure">Null, or why there is no result.</param>
-    /// <returns>The factor, or null with the reason in <paramref name="failure"/>.</returns>
-    public static DampedFactor? TryCreate(IBackend backend, Tensor h, RandomHadamard? rotation, double step, out string? failure)
+    /// <param name="lower">l (n, n) F32, out: strictly block-lower.</param>
+    /// <param name="diagonal">D_i above each other, (n, 16) F64, out.</param>
+    /// <param name="failure">Null, or why there is no result: then the identity is written.</param>
+    /// <returns>σ, in units of the mean diagonal of H; 0 if there is no result.</returns>
+    public static double Factorise(IBackend backend, Tensor h, RandomHadamard? rotation, double step, Tensor lower, Tensor diagonal, out string? failure)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(step);
-        int n = h.Rows;
+        failure = null;
+        int n = h.Rows, pivot = 0;
         using Tensor normalised = backend.Allocate(DType.F64, n, n);
         using Tensor ones = backend.Allocate(DType.F64, n, 1);
         Load(backend, h, normalised);
         backend.Fill(ones, 1);
         double mean = backend.Dot(normalised.Diagonal(), ones) / n;
         if (!double.IsFinite(backend.Dot(normalised, normalised)))
-        {
             failure = "it holds NaN or infinity";
-            return null;
-        }
-        if (mean == 0)
-        {
+        else if (mean == 0)
             failure = "its mean diagonal is 0";
-            return null;
+        if (failure is not null)
+        {
+            SetIdentity(backend, lower, diagonal);
+            return 0;
         }
         backend.Scale(1 / mean, normalised);
         rotation?.RotateBothSides(normalised);
 
-        Tensor lower = backend.Allocate(DType.F32, n, n), diagonal = backend.Allocate(DType.F64, n, Block);
         using Tensor work = backend.Allocate(DType.F64, n, n);
-        int pivot = 0;
         for (int tries = 1; tries * step <= Math.Max(step, LargestDamping); tries++)
         {
             backend.Axpy(step, ones, normalised.Diagonal());
             backend.Convert(normalised, work);
             pivot = backend.BlockLdl(work, Block, lower, diagonal);
             if (pivot == 0)
-            {
-                failure = null;
-                return new DampedFactor(lower, diagonal, tries * step);
-            }
+                return tries * step;
         }
-        lower.Dispose();
-        diagonal.Dispose();
         failure = string.Create(CultureInfo.InvariantCulture, $"it is not positive definite with {LargestDamping} of its mean diagonal added (pivot {pivot} of {n})");
-        return null;
+        SetIdentity(backend, lower, diagonal);
+        return 0;
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Writes the factorisation of the identity: l = 0, D_i = I.</summary>
+    public static void SetIdentity(IBackend backend, Tensor lower, Tensor diagonal)
     {
-        Lower.Dispose();
-        Diagonal.Dispose();
+        backend.Fill(lower, 0);
+        backend.Fill(diagonal, 0);
+        Tensor blocks = diagonal.Reshape(diagonal.Rows / Block, Block * Block);
+        for (int i = 0; i < Block; i++)
+            backend.Fill(blocks.SliceColumns(i * (Block + 1), 1), 1);
     }
 
     private static void Load(IBackend backend, Tensor source, Tensor destination)

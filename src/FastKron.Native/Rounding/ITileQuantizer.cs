@@ -9,9 +9,9 @@ public interface ITileQuantizer
     /// <summary>Tells the order of the 256 weights of a tile.</summary>
     TrellisLayout Layout { get; }
 
-    /// <summary>values ← Q(targets), each tile on its own. Called once for every anti-diagonal, from the bottom right of the matrix to its top left.</summary>
-    /// <param name="diagonal">Where the tiles lie.</param>
-    /// <param name="targets">(tiles, 256) F32.</param>
+    /// <summary>values ← Q(targets), each tile on its own. Called once for every anti-diagonal, from the bottom right of the matrices to their top left.</summary>
+    /// <param name="diagonal">Where the tiles lie, in every matrix.</param>
+    /// <param name="targets">(matrices · tiles, 256) F32.</param>
     /// <param name="values">Like targets, out.</param>
     void Quantize(TileDiagonal diagonal, Tensor targets, Tensor values);
 }

@@ -4,65 +4,40 @@ using FastKron.Native.Compute.Tensors;
 namespace FastKron.Native.Rounding;
 
 /// <summary>The quadratic model of the loss, tr(X B Xᵀ A), with damped factors; an absent factor is the identity.</summary>
-/// <remarks>With S = L_outᵀ X L_in it is Σ_ij tr(D_out,i S_ij D_in,j S_ijᵀ) over 16 × 16 tiles; summed in float64.</remarks>
+/// <remarks>With S = L_outᵀ X L_in it is Σ_ij tr(D_out,i S_ij D_in,j S_ijᵀ) over 16 × 16 tiles (<see cref="IBackend.RoundingLoss"/>).</remarks>
 public static class ProxyLoss
 {
-    private const int Tile = TileDiagonal.TileRows;
-
-    // Rows widened to float64 at a time.
-    private const int StripRows = 128;
-
-    /// <summary>tr(X B Xᵀ A) of a matrix; waits.</summary>
+    /// <summary>losses[b] ← tr(X B Xᵀ A) for X = w of every matrix of a batch that is not rounded yet; u and v are overwritten.</summary>
+    /// <remarks>The products' operands are of the backend's activation type: rounding them to bfloat16 changes a sum of so many squares by 1e-5 or so.</remarks>
     /// <param name="backend">Where everything lies.</param>
-    /// <param name="x">(m, n) F32.</param>
-    /// <param name="a">A (m, m), or null.</param>
-    /// <param name="b">B (n, n), or null.</param>
-    public static double OfMatrix(IBackend backend, Tensor x, DampedFactor? a, DampedFactor? b)
+    /// <param name="batch">X and the factors' lower parts.</param>
+    /// <param name="dOut">The diagonal blocks of A, above each other; null for the identity.</param>
+    /// <param name="dIn">Those of B.</param>
+    /// <param name="losses">(matrices, 1) F64, out.</param>
+    public static void OfWeights(IBackend backend, RoundingBatch batch, Tensor? dOut, Tensor? dIn, Tensor losses)
     {
-        using Tensor right = backend.Allocate(DType.F32, x.Rows, x.Columns);
-        using Tensor both = backend.Allocate(DType.F32, x.Rows, x.Columns);
-        backend.Convert(x, right);
-        if (b is not null)
-            backend.MatMul(x, false, b.Lower, false, right, beta: 1);
-        backend.Convert(right, both);
-        if (a is not null)
-            backend.MatMul(a.Lower, true, right, false, both, beta: 1);
-        return OfResidual(backend, both, a, b);
+        int m = batch.Rows, n = batch.Columns;
+        backend.Convert(batch.W, batch.U);
+        for (int b = 0; b < batch.Matrices && batch.LIn is not null; b++)
+        {
+            using Tensor x = Narrow(backend, batch.W.SliceRows(b * m, m)), l = Narrow(backend, batch.LIn.SliceRows(b * n, n));
+            backend.MatMul(x, false, l, false, batch.U.SliceRows(b * m, m), beta: 1);
+        }
+        backend.Convert(batch.U, batch.V);
+        for (int b = 0; b < batch.Matrices && batch.LOut is not null; b++)
+        {
+            using Tensor l = Narrow(backend, batch.LOut.SliceRows(b * m, m)), x = Narrow(backend, batch.U.SliceRows(b * m, m));
+            backend.MatMul(l, true, x, false, batch.V.SliceRows(b * m, m), beta: 1);
+        }
+        backend.RoundingLoss(batch.V, dOut, dIn, losses);
     }
 
-    /// <summary>tr(E B Eᵀ A) from S = L_outᵀ E L_in, as <see cref="TwoSidedRounding"/> leaves it; waits.</summary>
-    /// <param name="backend">Where everything lies.</param>
-    /// <param name="s">(m, n) F32.</param>
-    /// <param name="a">A (m, m), or null.</param>
-    /// <param name="b">B (n, n), or null.</param>
-    public static double OfResidual(IBackend backend, Tensor s, DampedFactor? a, DampedFactor? b)
+    private static Tensor Narrow(IBackend backend, Tensor x)
     {
-        if (a is null && b is null)
-            return backend.Dot(s, s);
-        double sum = 0;
-        int height = Math.Min(StripRows, s.Rows);
-        using Tensor widened = backend.Allocate(DType.F64, height, s.Columns);
-        using Tensor left = backend.Allocate(DType.F64, height, s.Columns);
-        using Tensor right = backend.Allocate(DType.F64, height, s.Columns);
-        for (int row = 0; row < s.Rows; row += StripRows)
-        {
-            int rows = Math.Min(StripRows, s.Rows - row);
-            Tensor x = widened.SliceRows(0, rows), ax = x, xb = x;
-            backend.Convert(s.SliceRows(row, rows), x);
-            if (a is not null)
-            {
-                ax = left.SliceRows(0, rows);
-                for (int i = 0; i < rows; i += Tile)
-                    backend.MatMul(a.Diagonal.SliceRows(row + i, Tile), false, x.SliceRows(i, Tile), false, ax.SliceRows(i, Tile));
-            }
-            if (b is not null)
-            {
-                xb = right.SliceRows(0, rows);
-                for (int j = 0; j < s.Columns; j += Tile)
-                    backend.MatMul(x.SliceColumns(j, Tile), false, b.Diagonal.SliceRows(j, Tile), false, xb.SliceColumns(j, Tile));
-            }
-            sum += backend.Dot(ax, xb);
-        }
-        return sum;
+        if (x.Type == backend.ActivationType)
+            return x;
+        Tensor narrow = backend.Allocate(backend.ActivationType, x.Rows, x.Columns);
+        backend.Convert(x, narrow);
+        return narrow;
     }
 }

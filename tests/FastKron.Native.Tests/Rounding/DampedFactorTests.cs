@@ -12,7 +12,7 @@ namespace FastKron.Native.Tests.Rounding;
 public sealed class DampedFactorTests
 {
     [Test]
-    public void TryCreate_Covariance_RestoresDampedRotatedMatrix([ValueSource(typeof(Backends), nameof(Backends.Names))] string name)
+    public void Factorise_Covariance_RestoresDampedRotatedMatrix([ValueSource(typeof(Backends), nameof(Backends.Names))] string name)
     {
         const int Size = 96;
         using IBackend backend = Backends.Create(name);
@@ -23,46 +23,40 @@ public sealed class DampedFactorTests
         rotation.RotateBothSides(rotated);
         DenseMatrix expected = DenseMatrix.Download(backend, rotated) + 0.01 * DenseMatrix.Identity(Size);
 
-        using DampedFactor factor = DampedFactor.TryCreate(backend, scaled, rotation, 0.01, out string? failure)!;
-        DenseMatrix l = DenseMatrix.Identity(Size) + DenseMatrix.Download(backend, factor.Lower), packed = DenseMatrix.Download(backend, factor.Diagonal);
-        DenseMatrix d = DenseMatrix.From(Size, Size, (i, j) => i / 16 == j / 16 ? packed[i, j % 16] : 0);
+        using Tensor lower = backend.Allocate(DType.F32, Size, Size), diagonal = backend.Allocate(DType.F64, Size, 16);
+        double damping = DampedFactor.Factorise(backend, scaled, rotation, 0.01, lower, diagonal, out string? failure);
+        var factor = new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping, failure);
+        DenseMatrix l = DenseMatrix.Identity(Size) + factor.Lower;
         Assert.That(failure, Is.Null);
-        Assert.That(factor.Damping, Is.EqualTo(0.01));
-        Assert.That(DenseMatrix.Distance(l * d * l.Transposed, expected), Is.LessThan(1e-6), "l is stored in float32, entries of H are below 10");
+        Assert.That(damping, Is.EqualTo(0.01));
+        Assert.That(DenseMatrix.Distance(l * factor.BlockDiagonal * l.Transposed, expected), Is.LessThan(1e-6), "l is stored in float32, entries of H are below 10");
     }
 
     [TestCase(0.0, 0.01)]
     [TestCase(-0.005, 0.01)]
     [TestCase(-0.025, 0.03)]
     [TestCase(-0.295, 0.30)]
-    public void TryCreate_SmallestEigenvalueNotPositive_RaisesDampingUntilItIs(double smallest, double damping)
+    public void Factorise_SmallestEigenvalueNotPositive_RaisesDampingUntilItIs(double smallest, double damping)
     {
         // One direction has the smallest eigenvalue, all others the same, mean diagonal 1.
         const int Size = 64;
-        using IBackend backend = Backends.Create("cpu");
         double other = (Size - smallest) / (Size - 1);
         DenseMatrix h = DenseMatrix.From(Size, Size, (i, j) => (i == j ? other : 0) + (smallest - other) / Size);
-        using Tensor tensor = h.Upload(backend);
-        using DampedFactor? factor = DampedFactor.TryCreate(backend, tensor, rotation: null, 0.01, out string? failure);
-        Assert.That(failure, Is.Null);
-        Assert.That(factor!.Damping, Is.EqualTo(damping).Within(1e-12));
+        Assert.That(BlockFactor.Of(h).Damping, Is.EqualTo(damping).Within(1e-12));
     }
 
     [Test]
-    public void TryCreate_Negated_GivesTheSameFactor()
+    public void Factorise_Negated_GivesTheSameFactor()
     {
-        using IBackend backend = Backends.Create("cpu");
         DenseMatrix h = DenseMatrix.Covariance(64, seed: 4);
-        using Tensor positive = h.Upload(backend), negative = (-1 * h).Upload(backend);
-        using DampedFactor expected = DampedFactor.TryCreate(backend, positive, null, 0.01, out _)!;
-        using DampedFactor actual = DampedFactor.TryCreate(backend, negative, null, 0.01, out _)!;
-        Assert.That(DenseMatrix.Download(backend, actual.Lower).Same(DenseMatrix.Download(backend, expected.Lower)), Is.True);
-        Assert.That(DenseMatrix.Download(backend, actual.Diagonal).Same(DenseMatrix.Download(backend, expected.Diagonal)), Is.True);
+        BlockFactor expected = BlockFactor.Of(h), actual = BlockFactor.Of(-1 * h);
+        Assert.That(actual.Lower.Same(expected.Lower), Is.True);
+        Assert.That(actual.Diagonal.Same(expected.Diagonal), Is.True);
     }
 
     [TestCase(double.NaN, "NaN or infinity")]
     [TestCase(double.PositiveInfinity, "NaN or infinity")]
-    public void TryCreate_NotFinite_SaysSo(double value, string reason)
+    public void Factorise_NotFinite_SaysSo(double value, string reason)
     {
         DenseMatrix h = DenseMatrix.Covariance(32, seed: 5);
         h[20, 7] = h[7, 20] = value;
@@ -70,18 +64,18 @@ public sealed class DampedFactorTests
     }
 
     [Test]
-    public void TryCreate_Zero_SaysSo() => AssertFails(new DenseMatrix(32, 32), "mean diagonal is 0");
+    public void Factorise_Zero_SaysSo() => AssertFails(new DenseMatrix(32, 32), "mean diagonal is 0");
 
     [Test]
-    public void TryCreate_FarFromPositive_SaysSo() =>
+    public void Factorise_FarFromPositive_SaysSo() =>
         AssertFails(DenseMatrix.From(32, 32, (i, j) => i == j ? 1 : -1), "not positive definite with 1 of its mean diagonal added");
 
     private static void AssertFails(DenseMatrix h, string reason)
     {
-        using IBackend backend = Backends.Create("cpu");
-        using Tensor tensor = h.Upload(backend);
-        using DampedFactor? factor = DampedFactor.TryCreate(backend, tensor, rotation: null, 0.01, out string? failure);
-        Assert.That(factor, Is.Null);
-        Assert.That(failure, Does.Contain(reason));
+        BlockFactor factor = BlockFactor.Try(h);
+        Assert.That(factor.Failure, Does.Contain(reason));
+        Assert.That(factor.Damping, Is.Zero);
+        Assert.That(factor.Lower.Same(new DenseMatrix(h.Rows, h.Rows)), Is.True, "the identity takes its place");
+        Assert.That(factor.BlockDiagonal.Same(DenseMatrix.Identity(h.Rows)), Is.True);
     }
 }

@@ -32,6 +32,13 @@ internal sealed class DenseMatrix(int rows, int columns)
 
     public static DenseMatrix Identity(int size) => From(size, size, (i, j) => i == j ? 1 : 0);
 
+    /// <summary>Matrices of one shape above each other.</summary>
+    public static DenseMatrix Stack(params DenseMatrix[] matrices) =>
+        From(matrices.Length * matrices[0].Rows, matrices[0].Columns, (i, j) => matrices[i / matrices[0].Rows][i % matrices[0].Rows, j]);
+
+    /// <summary>The inverse of <see cref="Stack"/>.</summary>
+    public DenseMatrix[] Split(int count) => [.. Enumerable.Range(0, count).Select(b => From(rows / count, columns, (i, j) => this[b * (rows / count) + i, j]))];
+
     /// <summary>Standard normal float32 numbers.</summary>
     public static DenseMatrix Normal(int rows, int columns, uint seed)
     {

@@ -74,8 +74,7 @@ public sealed class TwoSidedRoundingTests
         using var backend = new CpuBackend();
         DenseMatrix w = 3 * DenseMatrix.Normal(Rows, Columns, seed: 9);
         w = DenseMatrix.From(Rows, Columns, (i, j) => (float)w[i, j]);
-        using DampedFactor a = Factor(backend, DenseMatrix.Covariance(Rows, seed: 10)), b = Factor(backend, DenseMatrix.Covariance(Columns, seed: 11));
-        DenseMatrix lOut = DenseMatrix.Download(backend, a.Lower), lIn = DenseMatrix.Download(backend, b.Lower);
+        DenseMatrix lOut = BlockFactor.Of(DenseMatrix.Covariance(Rows, seed: 10)).Lower, lIn = BlockFactor.Of(DenseMatrix.Covariance(Columns, seed: 11)).Lower;
         Outcome outcome = Run(backend, w, lOut, lIn);
         DenseMatrix residual = (DenseMatrix.Identity(Rows) + lOut).Transposed * outcome.Error * (DenseMatrix.Identity(Columns) + lIn);
 
@@ -83,6 +82,22 @@ public sealed class TwoSidedRoundingTests
         Assert.That(DenseMatrix.Distance(outcome.Targets, w + residual - outcome.Error), Is.LessThan(1e-5));
         Assert.That(DenseMatrix.Distance(outcome.Residual, residual), Is.LessThan(1e-5));
         Assert.That(DenseMatrix.Distance(outcome.Residual, new DenseMatrix(Rows, Columns)), Is.LessThanOrEqualTo(0.5), "S lies in the quantizer's cell");
+    }
+
+    [Test]
+    public void Round_SeveralMatrices_AreRoundedAsEachAlone([ValueSource(typeof(Backends), nameof(Backends.Names))] string name)
+    {
+        const int Count = 3, Rows = 144, Columns = 304;
+        using IBackend backend = Backends.Create(name);
+        DenseMatrix[] w = [.. Enumerable.Range(0, Count).Select(b => DenseMatrix.Dyadic(Rows, Columns, seed: 50 + (uint)b))];
+        DenseMatrix[] lOut = [.. Enumerable.Range(0, Count).Select(b => DenseMatrix.DyadicLower(Rows, seed: 60 + (uint)b))];
+        DenseMatrix[] lIn = [.. Enumerable.Range(0, Count).Select(b => DenseMatrix.DyadicLower(Columns, seed: 70 + (uint)b))];
+        Outcome[] together = Run(backend, w, lOut, lIn);
+        for (int b = 0; b < Count; b++)
+        {
+            Outcome alone = Run(backend, w[b], lOut[b], lIn[b]);
+            Assert.That(together[b].Error.Same(alone.Error) && together[b].Residual.Same(alone.Residual), Is.True);
+        }
     }
 
     [Test]
@@ -103,17 +118,13 @@ public sealed class TwoSidedRoundingTests
         for (uint draw = 0; draw < Draws; draw++)
         {
             DenseMatrix w = DenseMatrix.Normal(Rows, Columns, 20 + draw);
-            using DampedFactor a = Factor(backend, DenseMatrix.Covariance(Rows, 30 + draw)), b = Factor(backend, DenseMatrix.Covariance(Columns, 40 + draw));
-            DenseMatrix lOut = DenseMatrix.Download(backend, a.Lower), lIn = DenseMatrix.Download(backend, b.Lower);
+            DenseMatrix a = DenseMatrix.Covariance(Rows, 30 + draw), b = DenseMatrix.Covariance(Columns, 40 + draw);
+            DenseMatrix lOut = BlockFactor.Of(a).Lower, lIn = BlockFactor.Of(b).Lower;
             nearest += Loss(Run(backend, w, null, null).Error);
             ldlq += Loss(Run(backend, w, null, lIn).Error);
             twoSided += Loss(Run(backend, w, lOut, lIn).Error);
 
-            double Loss(DenseMatrix error)
-            {
-                using Tensor e = error.Upload(backend);
-                return ProxyLoss.OfMatrix(backend, e, a, b);
-            }
+            double Loss(DenseMatrix error) => DenseMatrix.Loss(error, BlockFactor.Damped(a), BlockFactor.Damped(b));
         }
         TestContext.Out.WriteLine($"two-sided {twoSided / Draws:F1}, LDLQ {ldlq / Draws:F1}, nearest {nearest / Draws:F1}");
 
@@ -129,8 +140,7 @@ public sealed class TwoSidedRoundingTests
         DenseMatrix One(int threads)
         {
             using var backend = new CpuBackend(threads);
-            using DampedFactor output = Factor(backend, a), input = Factor(backend, b);
-            return Run(backend, w, DenseMatrix.Download(backend, output.Lower), DenseMatrix.Download(backend, input.Lower)).Error;
+            return Run(backend, w, BlockFactor.Of(a).Lower, BlockFactor.Of(b).Lower).Error;
         }
         DenseMatrix expected = One(1);
         Assert.That(One(2).Same(expected) && One(3).Same(expected), Is.True);
@@ -140,26 +150,25 @@ public sealed class TwoSidedRoundingTests
     public void Round_Cancelled_Stops()
     {
         using var backend = new CpuBackend();
-        using Tensor w = new DenseMatrix(32, 32).Upload(backend), residual = backend.Allocate(DType.F32, 32, 32);
-        using var grid = new UniformGrid(backend, 32, 32);
+        using Tensor w = new DenseMatrix(32, 32).Upload(backend), u = backend.Allocate(DType.F32, 32, 32), v = backend.Allocate(DType.F32, 32, 32);
         Assert.That(
-            () => TwoSidedRounding.Round(backend, w, null, null, grid, residual, new CancellationToken(canceled: true)),
+            () => TwoSidedRounding.Round(backend, new RoundingBatch(1, w, u, v, null, null), new UniformGrid(backend, 1, 32, 32), new CancellationToken(canceled: true)),
             Throws.InstanceOf<OperationCanceledException>());
     }
 
-    private static DampedFactor Factor(IBackend backend, DenseMatrix h)
-    {
-        using Tensor tensor = h.Upload(backend);
-        return DampedFactor.TryCreate(backend, tensor, rotation: null, 0.01, out string? failure) ?? throw new AssertionException(failure!);
-    }
+    private static Outcome Run(IBackend backend, DenseMatrix w, DenseMatrix? lOut, DenseMatrix? lIn, TrellisLayout layout = TrellisLayout.QtipPlain) =>
+        Run(backend, [w], lOut is null ? null : [lOut], lIn is null ? null : [lIn], layout)[0];
 
-    private static Outcome Run(IBackend backend, DenseMatrix w, DenseMatrix? lOut, DenseMatrix? lIn, TrellisLayout layout = TrellisLayout.QtipPlain)
+    private static Outcome[] Run(IBackend backend, DenseMatrix[] w, DenseMatrix[]? lOut, DenseMatrix[]? lIn, TrellisLayout layout = TrellisLayout.QtipPlain)
     {
-        using Tensor weights = w.Upload(backend), residual = backend.Allocate(DType.F32, w.Rows, w.Columns);
-        using Tensor? output = lOut?.Upload(backend), input = lIn?.Upload(backend);
-        using var grid = new UniformGrid(backend, w.Rows, w.Columns, layout);
-        TwoSidedRounding.Round(backend, weights, output, input, grid, residual);
-        return new Outcome(DenseMatrix.Download(backend, weights), DenseMatrix.Download(backend, residual), grid.Targets);
+        int count = w.Length, rows = w[0].Rows, columns = w[0].Columns;
+        DenseMatrix unset = DenseMatrix.From(count * rows, columns, (_, _) => double.NaN);
+        using Tensor weights = DenseMatrix.Stack(w).Upload(backend), u = unset.Upload(backend), v = unset.Upload(backend);
+        using Tensor? output = lOut is null ? null : DenseMatrix.Stack(lOut).Upload(backend), input = lIn is null ? null : DenseMatrix.Stack(lIn).Upload(backend);
+        var grid = new UniformGrid(backend, count, rows, columns, layout);
+        TwoSidedRounding.Round(backend, new RoundingBatch(count, weights, u, v, output, input), grid);
+        DenseMatrix[] errors = DenseMatrix.Download(backend, weights).Split(count), residuals = DenseMatrix.Download(backend, v).Split(count);
+        return [.. Enumerable.Range(0, count).Select(b => new Outcome(errors[b], residuals[b], grid.Targets[b]))];
     }
 
     // LDLQ as its authors write it: columns from the last to the first, 16 at a time; each is rounded after adding the errors of the later ones.

@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Incoherence;
+using FastKron.Native.Rounding;
+using DType = FastKron.Native.Compute.Tensors.DType;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
+
+namespace FastKron.Native.Quantization;
+
+/// <summary>Matrices of one shape on their way through the quantizer: made ready, rounded, collected.</summary>
+/// <remarks>
+/// <see cref="Round"/> only enqueues on a device: what the caller does between it and <see cref="Collect"/> goes on beside it. A matrix's result does not
+/// depend on the others of its batch.
+/// </remarks>
+public sealed class LinearBatch : IDisposable
+{
+    private readonly IBackend _backend;
+    private readonly LinearQuantizerOptions _options;
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly Member[] _members;
+    private readonly Side _output;
+    private readonly Side _input;
+    private readonly RoundingBatch _batch;
+    private readonly TrellisTileQuantizer _tiles;
+    private readonly Tensor _losses;
+
+    /// <summary>Rotates, scales and factorises; waits for the factorisations.</summary>
+    internal LinearBatch(IBackend backend, LinearQuantizerOptions options, double codeScale, IReadOnlyList<LinearInput> inputs, CancellationToken cancellation)
+    {
+        (_backend, _options) = (backend, options);
+        int count = inputs.Count, m = inputs[0].Weights.Rows, n = inputs[0].Weights.Columns;
+        _members = new Member[count];
+        _output = new Side(backend, count, m, inputs.Any(i => i.Factors?.HOut is not null));
+        _input = new Side(backend, count, n, inputs.Any(i => i.Factors?.HIn is not null));
+        Tensor Matrices() => backend.Allocate(DType.F32, count * m, n);
+        _batch = new RoundingBatch(count, Matrices(), Matrices(), Matrices(), _output.Lower, _input.Lower);
+        _tiles = new TrellisTileQuantizer(backend, options.Codebook, options.Layout, options.Window, count, m, n);
+        _losses = backend.Allocate(DType.F64, 4, count);
+        try
+        {
+            Prepare(inputs, codeScale, cancellation);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Rounds the weights; on a device, only enqueues that.</summary>
+    /// <param name="cancellation">Checked many times a second.</param>
+    public void Round(CancellationToken cancellation = default)
+    {
+        TwoSidedRounding.Round(_backend, _batch, _tiles, cancellation);
+        _backend.RoundingLoss(_batch.V, _output.Diagonal, _input.Diagonal, Losses(Loss.Rounded));
+        _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Error));
+    }
+
+    /// <summary>The results, in the order of the inputs; waits.</summary>
+    public IReadOnlyList<RoundedLinear> Collect()
+    {
+        double[] losses = new double[_losses.Length];
+        _backend.Download<double>(_losses, losses);
+        double Of(Loss loss, int b) => losses[(int)loss * _members.Length + b];
+        double seconds = Stopwatch.GetElapsedTime(_started).TotalSeconds / _members.Length;
+        var results = new RoundedLinear[_members.Length];
+        for (int b = 0; b < results.Length; b++)
+        {
+            Member member = _members[b];
+            float scale = member.Scale;
+            double proxy = Of(Loss.Rounded, b);
+            var statistics = new RoundingStatistics(
+                member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * scale * scale, scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale,
+                member.DampingOut, member.DampingIn, member.Fallback, seconds);
+            float[] outputScale = new float[_batch.Rows];
+            TensorPrimitives.Multiply(member.OutputSigns.Span, scale, outputScale);
+            results[b] = new RoundedLinear(
+                new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputSigns.ToArray(), outputScale),
+                statistics);
+        }
+        return results;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (IDisposable? tensor in new IDisposable?[] { _batch.W, _batch.U, _batch.V, _output, _input, _tiles, _losses })
+            tensor?.Dispose();
+    }
+
+    private void Prepare(IReadOnlyList<LinearInput> inputs, double codeScale, CancellationToken cancellation)
+    {
+        int m = _batch.Rows, n = _batch.Columns;
+        for (int b = 0; b < inputs.Count; b++)
+            _backend.Convert(inputs[b].Weights, _batch.W.SliceRows(b * m, m));
+        double[] squares = new double[inputs.Count];
+        _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
+        _backend.Download<double>(Losses(Loss.Weights), squares);
+        for (int b = 0; b < inputs.Count; b++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            (string name, uint matrix, _, KroneckerFactors? factors) = inputs[b];
+            if (!double.IsFinite(squares[b]))
+                throw new InvalidDataException($"{name}.weight ({m}, {n}): expected finite weights, found NaN or infinity");
+            using RandomHadamard input = RandomHadamard.Draw(_backend, n, _options.Seed, RandomPurpose.InputSigns, matrix);
+            using RandomHadamard output = RandomHadamard.Draw(_backend, m, _options.Seed, RandomPurpose.OutputSigns, matrix);
+            double dampingOut = _output.Factorise(b, factors?.HOut, output, _options.DampingOut, out string? failureOut);
+            double dampingIn = _input.Factorise(b, factors?.HIn, input, _options.DampingIn, out string? failureIn);
+
+            // A zero matrix has scale 0: whatever is decoded, the output scale makes it 0.
+            float scale = (float)(Math.Sqrt(squares[b] / ((double)m * n)) / codeScale);
+            Tensor w = _batch.W.SliceRows(b * m, m);
+            input.Rotate(w, HadamardAxis.Rows);
+            output.Rotate(w, HadamardAxis.Columns);
+            _backend.Scale(scale > 0 ? 1.0 / scale : 0, w);
+            _members[b] = new Member(name, scale, output.Signs, input.Signs, dampingOut, dampingIn, failureOut, failureIn);
+        }
+        ProxyLoss.OfWeights(_backend, _batch, _output.Diagonal, _input.Diagonal, Losses(Loss.Whole));
+        _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
+    }
+
+    private Tensor Losses(Loss loss) => _losses.SliceRows((int)loss, 1).Reshape(_members.Length, 1);
+
+    private enum Loss
+    {
+        Weights,
+        Whole,
+        Rounded,
+        Error,
+    }
+
+    /// <summary>What is known of one matrix before it is rounded.</summary>
+    private sealed record Member(
+        string Name, float Scale, ReadOnlyMemory<float> OutputSigns, ReadOnlyMemory<float> InputSigns, double DampingOut, double DampingIn, string? FailureOut, string? FailureIn)
+    {
+        public string Method => (DampingOut > 0, DampingIn > 0) switch { (false, false) => "none", (false, true) => "ldlq", (true, false) => "ldlq-output", _ => "two-sided" };
+
+        public string? Fallback => (FailureOut, FailureIn) switch
+        {
+            (null, null) => null,
+            (null, _) => $"input factor unused: {FailureIn}",
+            (_, null) => $"output factor unused: {FailureOut}",
+            _ => $"output factor unused: {FailureOut}; input factor unused: {FailureIn}",
+        };
+    }
+
+    /// <summary>The factors of one side of all matrices; none where no matrix has one.</summary>
+    private sealed class Side(IBackend backend, int matrices, int size, bool present) : IDisposable
+    {
+        public Tensor? Lower { get; } = present ? backend.Allocate(DType.F32, matrices * size, size) : null;
+
+        public Tensor? Diagonal { get; } = present ? backend.Allocate(DType.F64, matrices * size, TileDiagonal.TileRows) : null;
+
+        /// <summary>Damps and factorises a matrix's factor, or puts the identity in its place; gives σ, or 0 for the identity.</summary>
+        public double Factorise(int matrix, Tensor? h, RandomHadamard rotation, double damping, out string? failure)
+        {
+            failure = null;
+            if (Lower is null || Diagonal is null)
+                return 0;
+            Tensor lower = Lower.SliceRows(matrix * size, size), diagonal = Diagonal.SliceRows(matrix * size, size);
+            if (h is not null)
+                return DampedFactor.Factorise(backend, h, rotation, damping, lower, diagonal, out failure);
+            DampedFactor.SetIdentity(backend, lower, diagonal);
+            return 0;
+        }
+
+        public void Dispose()
+        {
+            Lower?.Dispose();
+            Diagonal?.Dispose();
+        }
+    }
+}
