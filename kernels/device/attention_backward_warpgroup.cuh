@@ -15,13 +15,11 @@ attention_backward_key_warpgroup(bf16* __restrict__ dk, bf16* __restrict__ dv, c
 {
     constexpr int Keys = 2 * WarpgroupRows, Queries = 64, Stages = 3;
     constexpr int KeyBytes = TileBytes<Dimension, Keys>, QueryBytes = TileBytes<Dimension, Queries>;
-    constexpr int TermBytes = Queries * 8;
     constexpr float Scale = ScoreScale<Dimension>;
     extern __shared__ __align__(1024) uint4 tiles[];
     const uint32_t keyTile = shared_address(tiles), valueTile = keyTile + KeyBytes;
     const uint32_t queryTiles = valueTile + KeyBytes, gradientTiles = queryTiles + Stages * QueryBytes;
-    const uint32_t termTiles = gradientTiles + Stages * QueryBytes;
-    Ring<1> landed(termTiles + Stages * TermBytes), keyRing(landed.end());
+    Ring<1> landed(gradientTiles + Stages * QueryBytes), keyRing(landed.end());
     Ring<Stages> ring(keyRing.end());
 
     const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0), lane = threadIdx.x % 32;
@@ -29,8 +27,7 @@ attention_backward_key_warpgroup(bf16* __restrict__ dk, bf16* __restrict__ dv, c
     {
         landed.init(1, 1);
         keyRing.init(2, ConsumerWarps);
-        // Queries, gradients, and each lane for its terms.
-        ring.init(2 + 32, ConsumerWarps);
+        ring.init(2, ConsumerWarps);
         barrier_init_done();
     }
     __syncthreads();
@@ -49,12 +46,7 @@ attention_backward_key_warpgroup(bf16* __restrict__ dk, bf16* __restrict__ dv, c
             for (int first = 0; first < work.queries; first += Queries, ring.advance())
             {
                 const int row = work.queryRow + first, rows = work.queries - first;
-                const float2* from = terms + head * termsStride + row;
                 ring.wait_free();
-#pragma unroll
-                for (int i = lane; i < Queries; i += 32)
-                    copy_8_async(termTiles + ring.stage * TermBytes + i * 8, from + i, i < rows);
-                barrier_arrive_copied(ring.full());
                 copy_tile<Dimension, Queries>(queryTiles + ring.stage * QueryBytes, q, row, head * Dimension, rows,
                                               ring.full(), landed);
                 copy_tile<Dimension, Queries>(gradientTiles + ring.stage * QueryBytes, dOutput, row, head * Dimension,
@@ -73,28 +65,30 @@ attention_backward_key_warpgroup(bf16* __restrict__ dk, bf16* __restrict__ dv, c
     for (int head = firstHead; head < lastHead; head++)
         for (int first = 0; first < work.queries; first += Queries, ring.advance())
         {
-            ring.wait_full();
             // Whether any query of the tile sees a key of this warpgroup.
             if (groupRow > first + Queries - 1 + work.diagonal || groupRow >= work.keys)
             {
+                ring.wait_full();
                 release(ring.free());
                 continue;
             }
-            const uint32_t queryTile = queryTiles + ring.stage * QueryBytes,
-                           gradientTile = gradientTiles + ring.stage * QueryBytes;
 
-            // The sums begin with what is to be subtracted, (logSumExp, delta) of the queries in whose columns they
-            // are: p with score - logSumExp before scaling, ds with dp - delta.
-            const uint32_t term = termTiles + ring.stage * TermBytes + t * 16;
+            // The sums begin with what is to be subtracted, (logSumExp, delta) of the query in whose column they are: p
+            // becomes score - logSumExp before scaling, ds becomes dp - delta.
+            const float2* from = terms + head * termsStride + work.queryRow + first + t * 2;
+            const int rows = work.queries - first - t * 2;
 #pragma unroll
             for (int n = 0; n < Queries / 8; n++)
-            {
-                const float4 pair = load_shared_float4(term + n * 64);
-                p[n][0] = p[n][2] = pair.x * (-1.0f / Scale);
-                p[n][1] = p[n][3] = pair.z * (-1.0f / Scale);
-                ds[n][0] = ds[n][2] = -pair.y;
-                ds[n][1] = ds[n][3] = -pair.w;
-            }
+#pragma unroll
+                for (int e = 0; e < 2; e++)
+                {
+                    const float2 term = n * 8 + e < rows ? from[n * 8 + e] : make_float2(0.0f, 0.0f);
+                    p[n][e] = p[n][e + 2] = term.x * (-1.0f / Scale);
+                    ds[n][e] = ds[n][e + 2] = -term.y;
+                }
+            ring.wait_full();
+            const uint32_t queryTile = queryTiles + ring.stage * QueryBytes,
+                           gradientTile = gradientTiles + ring.stage * QueryBytes;
             wgmma_begin(p, ds);
             multiply_rows<Dimension, Keys, Queries, true>(p, keyTile, groupRow, queryTile);
             multiply_rows<Dimension, Keys, Queries, true>(ds, valueTile, groupRow, gradientTile);

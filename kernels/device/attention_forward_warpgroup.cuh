@@ -96,10 +96,14 @@ attention_forward_warpgroup(bf16* __restrict__ output, float* __restrict__ logSu
 #pragma unroll
             for (int h = 0; h < 2; h++)
             {
-                float largest = maximum[h];
+                float largest = maximum[h], other = maximum[h]; // two chains, which run beside each other
 #pragma unroll
-                for (int n = 0; n < Keys / 8; n++)
+                for (int n = 0; n < Keys / 8; n += 2)
+                {
                     largest = fmaxf(largest, fmaxf(scores[n][2 * h], scores[n][2 * h + 1]));
+                    other = fmaxf(other, fmaxf(scores[n + 1][2 * h], scores[n + 1][2 * h + 1]));
+                }
+                largest = fmaxf(largest, other);
                 largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
                 largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
                 factor[h] = exp2_approximate((maximum[h] - largest) * Scale2);

@@ -119,18 +119,6 @@ __device__ __forceinline__ void copy_box(uint32_t destination, const TensorMap& 
                  : "memory");
 }
 
-// Has this thread arrive when its copies of copy_8_async and copy_16_async have come.
-__device__ __forceinline__ void barrier_arrive_copied(uint32_t barrier)
-{
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
-}
-
-// Has the map read early.
-__device__ __forceinline__ void prefetch_map(const TensorMap& map)
-{
-    asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
-}
-
 // Orders writes to shared memory by this thread before later reads of it by wgmma and bulk copies.
 __device__ __forceinline__ void fence_async()
 {
@@ -142,10 +130,4 @@ __device__ __forceinline__ void fence_async()
 __device__ __forceinline__ void group_sync(int number, int threads)
 {
     asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
-}
-
-// Arrives without waiting.
-__device__ __forceinline__ void group_arrive(int number, int threads)
-{
-    asm volatile("bar.arrive %0, %1;" ::"r"(number), "r"(threads) : "memory");
 }
