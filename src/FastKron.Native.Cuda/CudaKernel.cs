@@ -6,14 +6,17 @@ namespace FastKron.Native.Cuda;
 /// <summary>A kernel of a loaded module. Immutable but for the limit of dynamic shared memory; grid and block go to <see cref="Launch"/>.</summary>
 public sealed unsafe class CudaKernel
 {
+    private const uint SharedWithoutAsking = 48 * 1024;   // static and dynamic together
+
     private readonly nint _function;
     private nuint[]? _offsets;   // of the parameters in their struct
-    private uint _dynamicLimit = 48 * 1024;
+    private uint _dynamicLimit;
 
     internal CudaKernel(string name, nint function)
     {
         (KernelName, _function) = (name, function);
         (MaxThreadsPerBlock, SharedMemory, LocalMemory) = (Get(CUFunctionAttribute.MaxThreadsPerBlock), Get(CUFunctionAttribute.SharedSizeBytes), Get(CUFunctionAttribute.LocalSizeBytes));
+        _dynamicLimit = SharedWithoutAsking - Math.Min(SharedWithoutAsking, (uint)SharedMemory);
         (Registers, PtxVersion, BinaryVersion) = (Get(CUFunctionAttribute.NumRegs), Get(CUFunctionAttribute.PtxVersion), Get(CUFunctionAttribute.BinaryVersion));
     }
 
