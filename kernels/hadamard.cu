@@ -1,19 +1,20 @@
 // hadamard: v <- (v * scale) U or v <- (v U^T) * scale, v the vectors of a matrix; U = (H_base (x) H_2^p) / sqrt(size).
 // Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
 //           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
-//           strips: a block has vectors of `outer` elements, `outer_stride` apart, for 128 bytes of adjacent columns.
-//           A matrix is cut into groups, a group into strips, one for each block; the last strip ends at `limit`.
-// Launch    grid (groups * strips), block (512), dynamic shared memory: a block's elements and one more for every 32.
-// Numerics  sums in the element type; those of the base in the order of k.
+//           strips: a block has vectors of `outer` elements, `outer_stride` apart, for `inner` adjacent columns, a power of two.
+//           A matrix is cut into groups, a group into strips, one for each block or, of a strip, cluster; the last one ends at `limit`.
+//           The blocks of a cluster share out 2^p by its highest bits, and read each other's shared memory for the last levels.
+//           aligned: x, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
+// Launch    grid (groups * strips << cluster_bits), clusters of 1 << cluster_bits (strips, aligned, 2^p >= 64 only), block (a multiple
+//           of 32, <= 256), dynamic shared memory: a block's elements, rounded up to 128 bytes.
+//           small_base: order <= 48 and blocks of more than one element; large_base: any order.
+// Numerics  sums in the element type. Base in f32: bf16 products on tensor cores (device/hadamard.cuh), as exact as f32 sums are.
 // Source    QuIP#, arXiv:2402.04396, section 3.
 #include "device/hadamard.cuh"
 
-constexpr int HadamardThreads = 512;
-constexpr int StripBytes = 128;
-constexpr int LoadBatch = 4;
-constexpr int MixOutputs = 8;                 // sums of one thread: their signs are one byte
-constexpr int LargestBase = 172;
-constexpr int SignWords = (LargestBase * ((LargestBase + MixOutputs - 1) / MixOutputs) + 3) / 4;
+constexpr int HadamardThreads = 256;    // at most
+constexpr int HadamardSmallBase = 48;
+constexpr int RoundBits = 3;            // levels of a round in shared memory: a thread has 8 chunks
 
 struct HadamardPass
 {
@@ -22,147 +23,373 @@ struct HadamardPass
     size_t group_stride, strip_stride, outer_stride;
     int scale_group, scale_strip, scale_outer, scale_inner;   // steps of an element's position on the whole axis
     int strips, outer, inner, limit;          // limit: vectors (rows) or columns (strips) of a group
-    int power, base;                          // sizes of the factors in this pass
-    int scale_after;
+    int power, base;                          // sizes of the factors in this pass, of the whole cluster
+    int cluster_bits;                         // log2 of the blocks of a cluster, which share a strip
+    int scale_after, aligned;
+    unsigned inner_inverse;                   // 2^32 / inner, rounded up
     double norm;
 };
 
-// Byte [k * ceil(base/8) + r/8], bit r%8: whether entry (r, k) is negative.
-struct HadamardSigns
+__device__ __forceinline__ void cluster_barrier()
 {
-    unsigned words[SignWords];
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+#if __CUDA_ARCH__ >= 900
+// The same address in the shared memory of another block of the cluster.
+__device__ __forceinline__ unsigned remote_address(const void* shared, int rank)
+{
+    unsigned address;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
+    return address;
+}
+
+template <typename T> __device__ __forceinline__ Chunk<T> load_remote(unsigned address)
+{
+    uint4 words;
+    asm volatile("ld.shared::cluster.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "r"(address) : "memory");
+    Chunk<T> chunk;
+    memcpy(&chunk, &words, sizeof(chunk));
+    return chunk;
+}
+#endif
+
+template <typename T, bool Strip> struct HadamardTile
+{
+    const HadamardPass& pass;
+    Chunk<T>* shared;
+    HadamardPlaces place;
+    T* x;
+    const float* scale;
+    int rank, valid, elements, inner_bits, power_bits;   // log2 of inner (strips) and of the block's part of the power
+    T norm;
+
+    // Where local element i lies: vector or axis element o of the block's strip, and n within.
+    __device__ __forceinline__ void split(int i, int& o, int& n) const
+    {
+        if constexpr (Strip)
+        {
+            o = i >> inner_bits;
+            n = i & (pass.inner - 1);
+            // The blocks of a cluster interleave by runs of the local power.
+            o += ((o >> power_bits) * ((1 << pass.cluster_bits) - 1) + rank) << power_bits;
+        }
+        else
+        {
+            o = pass.inner == 1 ? i : static_cast<int>(__umulhi(i, pass.inner_inverse));    // exact: i inner < 2^32
+            n = i - o * pass.inner;
+        }
+    }
+    __device__ __forceinline__ const float* factors(int o, int n) const
+    {
+        return scale + static_cast<size_t>(o) * pass.scale_outer + n * pass.scale_inner;
+    }
+    __device__ __forceinline__ T* address(int o, int n) const { return x + o * pass.outer_stride + n; }
+
+    __device__ __forceinline__ int chunks() const { return (elements + ChunkElements<T> - 1) / ChunkElements<T>; }
+    __device__ __forceinline__ T& element(int i) const
+    {
+        return shared[place(i >> ChunkBits<T>)].values[i & (ChunkElements<T> - 1)];
+    }
+    // Chunks 2^bit apart are 2^axis_bit apart on the axis of a strip; their factors are axis_step apart.
+    __device__ __forceinline__ int axis_bit(int bit) const { return bit + ChunkBits<T> - inner_bits; }
+    __device__ __forceinline__ int axis_step(int bit) const
+    {
+        return Strip ? pass.scale_outer << axis_bit(bit) : ChunkElements<T> << bit;
+    }
+
+    // The chunk at (o, n) times scale and norm.
+    __device__ __forceinline__ void multiply(Chunk<T>& v, const float* factors) const
+    {
+        Pack<float, ChunkElements<T>> scales;
+        if (Strip && pass.scale_inner == 0)
+        {
+            float same = *factors;
+#pragma unroll
+            for (int j = 0; j < ChunkElements<T>; j++)
+                scales.values[j] = same;
+        }
+        else
+        {
+            scales = load_pack<ChunkElements<T>>(factors);
+        }
+#pragma unroll
+        for (int j = 0; j < ChunkElements<T>; j++)
+            v.values[j] *= norm * static_cast<T>(scales.values[j]);
+    }
 };
 
-template <typename T, bool Strip, bool Base>
-__device__ __forceinline__ void hadamard(const HadamardPass& pass, const HadamardSigns* base_signs)
+// Global to shared memory. Aligned: all of it is under way before the first is needed. Else: an element at a time, and scaled.
+template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(const HadamardTile<T, Strip>& tile, bool before)
 {
-    extern __shared__ __align__(16) unsigned char memory[];
-    __shared__ __align__(4) unsigned char signs[Base ? 4 * SignWords : 1];
-    constexpr int Width = StripBytes / sizeof(T);
-    constexpr int MixColumns = sizeof(T) == sizeof(double) ? 2 : 4;
-
-    T* shared = reinterpret_cast<T*>(memory);
-    int group = blockIdx.x / pass.strips, strip = blockIdx.x % pass.strips;
-    int outer = Strip ? pass.outer : min(pass.outer, pass.limit - strip * pass.outer);
-    int inner = Strip ? Width : pass.inner;
-    int valid = Strip ? min(Width, pass.limit - strip * Width) : inner;
-    int elements = outer * inner;
-    T* x = static_cast<T*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride;
-    const float* scale = pass.scale == nullptr ? nullptr
-        : pass.scale + static_cast<size_t>(group) * pass.scale_group + static_cast<size_t>(strip) * pass.scale_strip;
-    bool before = scale != nullptr && pass.scale_after == 0, after = scale != nullptr && pass.scale_after != 0;
-    T norm = static_cast<T>(pass.norm);
-    auto outer_index = [&](int i) { return Strip ? i / Width : pass.outer == 1 ? 0 : i / inner; };
-
-    if constexpr (Base)
+    int o = 0, n = 0;
+    if (tile.pass.aligned)
     {
-        int words = (pass.base * ((pass.base + MixOutputs - 1) / MixOutputs) + 3) / 4;
-        for (int i = threadIdx.x; i < words; i += HadamardThreads)
-            reinterpret_cast<uchar4*>(signs)[i] = *reinterpret_cast<const uchar4*>(&base_signs->words[i]);
-    }
-
-    // All loads of a batch are on their way before the first is needed.
-    for (int start = threadIdx.x; start < elements; start += LoadBatch * HadamardThreads)
-    {
-        T values[LoadBatch];
-        float scales[LoadBatch];
-#pragma unroll
-        for (int b = 0; b < LoadBatch; b++)
-        {
-            int i = start + b * HadamardThreads, o = outer_index(i), n = i - o * inner;
-            bool exists = i < elements && n < valid;
-            values[b] = exists ? x[o * pass.outer_stride + n] : T(0);
-            scales[b] = exists && before ? scale[o * pass.scale_outer + n * pass.scale_inner] : 1.0f;
-        }
-#pragma unroll
-        for (int b = 0; b < LoadBatch; b++)
-        {
-            int i = start + b * HadamardThreads;
-            if (i < elements)
-                shared[hadamard_offset(i)] = values[b] * static_cast<T>(scales[b]);
-        }
-    }
-    __syncthreads();
-    hadamard_sylvester(shared, elements, Strip ? Width : 1, Strip ? Width * pass.power : pass.power);
-
-    auto store = [&](int i, T value)
-    {
-        int o = outer_index(i), n = i - o * inner;
-        if (n < valid)
-        {
-            T factor = after ? norm * static_cast<T>(scale[o * pass.scale_outer + n * pass.scale_inner]) : norm;
-            x[o * pass.outer_stride + n] = value * factor;
-        }
-    };
-    if constexpr (!Base)
-    {
+        // Rows mostly lie without gaps: then an element's offset is its number.
+        size_t gap = Strip ? 0 : tile.pass.outer_stride - tile.pass.inner;
 #pragma unroll 4
-        for (int i = threadIdx.x; i < elements; i += HadamardThreads)
-            store(i, shared[hadamard_offset(i)]);
-    }
-    else
-    {
-        // A thread sums MixOutputs outputs at MixColumns positions of the base's blocks, `apart` from each other.
-        int block = Strip ? Width * pass.power : pass.power, chunks = (pass.base + MixOutputs - 1) / MixOutputs;
-        int apart = max(1, block / MixColumns), shift = 31 - __clz(apart), vectors = elements / (pass.base * block);
-        for (int item = threadIdx.x; item < vectors * chunks * apart; item += HadamardThreads)
+        for (int i = threadIdx.x; i < tile.elements / ChunkElements<T>; i += blockDim.x)
         {
-            int column = item & (apart - 1), rest = item >> shift, chunk = rest % chunks;
-            int first = rest / chunks * pass.base * block + column;
-            T sums[MixOutputs][MixColumns] = {};
-            for (int k = 0; k < pass.base; k++)
+            int first = i * ChunkElements<T>;
+            const T* source = tile.x + first;
+            if (Strip || gap != 0)
             {
-                unsigned bits = signs[k * chunks + chunk];
-                T values[MixColumns];
-#pragma unroll
-                for (int c = 0; c < MixColumns; c++)
-                {
-                    int place = column + c * apart < block ? first + k * block + c * apart : -1;
-                    values[c] = place < 0 ? T(0) : shared[hadamard_offset(place)];
-                }
-#pragma unroll
-                for (int r = 0; r < MixOutputs; r++)
-                {
-                    T sign = hadamard_sign<T>(bits, r);
-#pragma unroll
-                    for (int c = 0; c < MixColumns; c++)
-                        sums[r][c] += sign * values[c];
-                }
+                tile.split(first, o, n);
+                source = Strip ? tile.address(o, n) : source + o * gap;
             }
+            // The rest of a strip's lines belongs to the next strips, which other blocks read now.
+            if (!Strip || n < tile.valid)
+                asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+                             ::"r"(shared_address(tile.shared + tile.place(i))), "l"(source) : "memory");
+        }
+        asm volatile("cp.async.wait_all;" ::: "memory");
+        return;
+    }
+#pragma unroll 1
+    for (int i = threadIdx.x; i < tile.elements; i += blockDim.x)
+    {
+        tile.split(i, o, n);
+        T value = n < tile.valid ? *tile.address(o, n) : T(0);
+        tile.element(i) = before ? value * tile.norm * static_cast<T>(*tile.factors(o, n)) : value;
+    }
+}
+
+// Shared to global memory an element at a time, where that is not aligned.
+template <typename T, bool Strip> __device__ __forceinline__ void hadamard_store(const HadamardTile<T, Strip>& tile, bool before)
+{
+    int o, n;
+#pragma unroll 1
+    for (int i = threadIdx.x; i < tile.elements; i += blockDim.x)
+    {
+        tile.split(i, o, n);
+        T factor = before ? T(1) : tile.scale == nullptr ? tile.norm : tile.norm * static_cast<T>(*tile.factors(o, n));
+        if (n < tile.valid)
+            *tile.address(o, n) = tile.element(i) * factor;
+    }
+}
+
+template <int Log, typename T> __device__ __forceinline__ void hadamard_levels(Chunk<T> (&v)[1 << Log], int inner_levels)
+{
+    if (inner_levels > 0)
+    {
 #pragma unroll
-            for (int r = 0; r < MixOutputs; r++)
+        for (int i = 0; i < 1 << Log; i++)
+            hadamard_butterflies<T>(v[i], inner_levels);
+    }
+    hadamard_butterflies<Log, T>(v);
+}
+
+// Log levels between chunks 2^bit apart in shared memory, after those within chunks and the scale where they are wanted.
+template <int Log, typename T, bool Strip>
+__device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool scaled)
+{
+    constexpr int Size = 1 << Log;
+    HadamardUnits<Log> units(tile.place, bit);
+    int step = tile.axis_step(bit);
+    for (int unit = threadIdx.x; unit < tile.chunks() >> Log; unit += blockDim.x)
+    {
+        int start = units.start(unit), first = tile.place(start);
+        Chunk<T> v[Size];
+#pragma unroll
+        for (int i = 0; i < Size; i++)
+            v[i] = tile.shared[units.place(first, i)];
+        if (scaled)
+        {
+            int o, n;
+            tile.split(start * ChunkElements<T>, o, n);
+            const float* factors = tile.factors(o, n);
+#pragma unroll
+            for (int i = 0; i < Size; i++)
+                tile.multiply(v[i], factors + i * step);
+        }
+        hadamard_levels<Log, T>(v, inner_levels);
+#pragma unroll
+        for (int i = 0; i < Size; i++)
+            tile.shared[units.place(first, i)] = v[i];
+    }
+}
+
+// The last levels, and the way out: Log levels, and with ClusterBits those over the blocks, each of which writes its share.
+template <int Log, int ClusterBits, typename T, bool Strip>
+__device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool before)
+{
+    constexpr int Size = 1 << Log, Ranks = 1 << ClusterBits;
+    const HadamardPass& pass = tile.pass;
+    HadamardUnits<Log> units(tile.place, bit);
+    int step = tile.axis_step(bit);
+    size_t address_step = Strip ? pass.outer_stride << tile.axis_bit(bit) : size_t(ChunkElements<T>) << bit;
+    int count = tile.chunks() >> Log, share = (count + Ranks - 1) / Ranks, end = min(count, (tile.rank + 1) * share);
+#if __CUDA_ARCH__ >= 900
+    unsigned remote[Ranks];
+#pragma unroll
+    for (int rank = 0; rank < Ranks; rank++)
+        remote[rank] = Ranks > 1 ? remote_address(tile.shared, rank) : 0;
+#endif
+    for (int unit = tile.rank * share + threadIdx.x; unit < end; unit += blockDim.x)
+    {
+        int start = units.start(unit), first = tile.place(start), o, n;
+        tile.split(start * ChunkElements<T>, o, n);
+        if (Strip && n >= tile.valid)
+            continue;
+        Chunk<T> v[Size * Ranks];
+#pragma unroll
+        for (int i = 0; i < Size; i++)
+        {
+            int place = units.place(first, i);
+            if constexpr (Ranks == 1)
+                v[i] = tile.shared[place];
+#if __CUDA_ARCH__ >= 900
+            else
             {
 #pragma unroll
-                for (int c = 0; c < MixColumns; c++)
-                {
-                    int output = chunk * MixOutputs + r;
-                    if (output < pass.base && column + c * apart < block)
-                        store(first + output * block + c * apart, sums[r][c]);
-                }
+                for (int rank = 0; rank < Ranks; rank++)
+                    v[rank * Size + i] = load_remote<T>(remote[rank] + place * ChunkBytes);
             }
+#endif
+        }
+        hadamard_levels<Log + ClusterBits, T>(v, inner_levels);
+
+        if constexpr (Ranks > 1)
+            o -= tile.rank << tile.power_bits;
+#pragma unroll
+        for (int rank = 0; rank < Ranks; rank++)
+        {
+            T* target = tile.address(o, n);
+            const float* factors = tile.factors(o, n);
+#pragma unroll
+            for (int i = 0; i < Size; i++)
+            {
+                Chunk<T>& chunk = v[rank * Size + i];
+                if (!before && tile.scale != nullptr)
+                {
+                    tile.multiply(chunk, factors);
+                }
+                else if (!before)
+                {
+#pragma unroll
+                    for (int j = 0; j < ChunkElements<T>; j++)
+                        chunk.values[j] *= tile.norm;
+                }
+                store_pack(target, chunk);
+                target += address_step;
+                factors += step;
+            }
+            o += 1 << tile.power_bits;
         }
     }
 }
 
+template <typename T, bool Strip, int LargestBase>
+__device__ __forceinline__ void hadamard(const HadamardPass& pass, const HadamardSigns* base_signs)
+{
+    extern __shared__ __align__(16) unsigned char memory[];
+    __shared__ unsigned signs[LargestBase > 0 ? (LargestBase + 31) / 32 * HadamardSignRows : 1];
+
+    int item = blockIdx.x >> pass.cluster_bits, rank = blockIdx.x & ((1 << pass.cluster_bits) - 1);
+    int group = item / pass.strips, strip = item % pass.strips;
+    int outer = Strip ? pass.outer : min(pass.outer, pass.limit - strip * pass.outer);
+    int power_bits = 31 - __clz(pass.power) - pass.cluster_bits, inner_bits = Strip ? 31 - __clz(pass.inner) : 0;
+    int block_bits = power_bits + inner_bits;    // elements of a block of the base
+    const float* scale = pass.scale == nullptr ? nullptr
+        : pass.scale + static_cast<size_t>(group) * pass.scale_group + static_cast<size_t>(strip) * pass.scale_strip;
+    HadamardTile<T, Strip> tile{pass, reinterpret_cast<Chunk<T>*>(memory),
+                                HadamardPlaces(LargestBase > 0 ? block_bits - ChunkBits<T> : 30),
+                                static_cast<T*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride, scale, rank,
+                                Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner,
+                                inner_bits, power_bits, static_cast<T>(pass.norm)};
+    if constexpr (LargestBase > 0)
+    {
+        for (int i = threadIdx.x; i < (pass.base + 31) / 32 * HadamardSignRows; i += blockDim.x)
+            signs[i] = base_signs->words[i];
+    }
+    bool before = scale != nullptr && pass.scale_after == 0;    // the scale and the norm come first, else last
+    hadamard_load(tile, before);
+    __syncthreads();
+
+    // Rounds in shared memory leave the last one what it can do on the way out. The base sits between them.
+    int inner_levels = Strip ? 0 : min(power_bits, ChunkBits<T>), levels = power_bits - inner_levels;
+    int bit = Strip ? inner_bits - ChunkBits<T> : 0, last = pass.aligned ? min(levels, RoundBits - pass.cluster_bits) : 0;
+    bool scaled = before && pass.aligned;
+    for (int left = levels - last; left > 0 || scaled || (inner_levels > 0 && (LargestBase > 0 || !pass.aligned));)
+    {
+        int log = min(left, RoundBits);
+        switch (log)
+        {
+        case 0: hadamard_round<0>(tile, bit, inner_levels, scaled); break;
+        case 1: hadamard_round<1>(tile, bit, inner_levels, scaled); break;
+        case 2: hadamard_round<2>(tile, bit, inner_levels, scaled); break;
+        default: hadamard_round<3>(tile, bit, inner_levels, scaled); break;
+        }
+        __syncthreads();
+        left -= log;
+        bit += log;
+        inner_levels = 0;
+        scaled = false;
+    }
+    if constexpr (LargestBase > 0)
+    {
+        hadamard_base<LargestBase>(reinterpret_cast<T*>(memory), tile.place, signs, pass.base, block_bits,
+                                   (Strip ? 1 : outer) << block_bits);
+        __syncthreads();
+    }
+    if (!pass.aligned)
+    {
+        hadamard_store(tile, before);
+        return;
+    }
+#if __CUDA_ARCH__ >= 900
+    if constexpr (Strip)
+    {
+        if (pass.cluster_bits > 0)
+        {
+            cluster_barrier();
+            switch (pass.cluster_bits)
+            {
+            case 1: hadamard_last<RoundBits - 1, 1>(tile, bit, 0, before); break;
+            case 2: hadamard_last<RoundBits - 2, 2>(tile, bit, 0, before); break;
+            default: hadamard_last<RoundBits - 3, 3>(tile, bit, 0, before); break;
+            }
+            cluster_barrier();    // No block may end while others read it.
+            return;
+        }
+    }
+#endif
+    switch (last)
+    {
+    case 0: hadamard_last<0, 0>(tile, bit, inner_levels, before); break;
+    case 1: hadamard_last<1, 0>(tile, bit, inner_levels, before); break;
+    case 2: hadamard_last<2, 0>(tile, bit, inner_levels, before); break;
+    default: hadamard_last<3, 0>(tile, bit, inner_levels, before); break;
+    }
+}
+
+// Blocks: at least so many on a multiprocessor, so that some load while others compute.
 #define HADAMARD(NAME, STRIP, T)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_##NAME(                                     \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads, 3) hadamard_##NAME(                                  \
         const __grid_constant__ HadamardPass pass)                                                                     \
     {                                                                                                                  \
-        hadamard<T, STRIP, false>(pass, nullptr);                                                                      \
+        hadamard<T, STRIP, 0>(pass, nullptr);                                                                          \
     }
 
-#define HADAMARD_BASE(NAME, STRIP, T)                                                                                  \
-    extern "C" __global__ void __launch_bounds__(HadamardThreads) hadamard_##NAME(                                     \
+#define HADAMARD_BASE(NAME, STRIP, T, BASE, THREADS, BLOCKS)                                                           \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) hadamard_##NAME(                                     \
         const __grid_constant__ HadamardPass pass, const __grid_constant__ HadamardSigns signs)                        \
     {                                                                                                                  \
-        hadamard<T, STRIP, true>(pass, &signs);                                                                        \
+        hadamard<T, STRIP, BASE>(pass, &signs);                                                                        \
     }
 
 HADAMARD(rows_f32, false, float)
 HADAMARD(rows_f64, false, double)
 HADAMARD(strips_f32, true, float)
 HADAMARD(strips_f64, true, double)
-HADAMARD_BASE(rows_base_f32, false, float)
-HADAMARD_BASE(rows_base_f64, false, double)
-HADAMARD_BASE(strips_base_f32, true, float)
-HADAMARD_BASE(strips_base_f64, true, double)
+HADAMARD_BASE(rows_small_base_f32, false, float, HadamardSmallBase, HadamardThreads, 3)
+HADAMARD_BASE(rows_small_base_f64, false, double, HadamardSmallBase, HadamardThreads, 3)
+HADAMARD_BASE(strips_small_base_f32, true, float, HadamardSmallBase, HadamardThreads, 3)
+HADAMARD_BASE(strips_small_base_f64, true, double, HadamardSmallBase, HadamardThreads, 3)
+HADAMARD_BASE(rows_large_base_f32, false, float, HadamardLargestBase, HadamardThreads, 2)
+HADAMARD_BASE(rows_large_base_f64, false, double, HadamardLargestBase, HadamardThreads, 2)
+HADAMARD_BASE(strips_large_base_f32, true, float, HadamardLargestBase, HadamardThreads, 2)
+HADAMARD_BASE(strips_large_base_f64, true, double, HadamardLargestBase, HadamardThreads, 2)

@@ -5,21 +5,40 @@ using FastKron.Native.Cuda;
 
 namespace FastKron.Native.Compute.Gpu;
 
-// U = H_base ⊗ H_{2^p}. An axis that fits into shared memory is one pass over the data; a longer one is two: adjacent runs of the power of two first,
-// then the rest of it with the base, on elements that lie such a run apart.
+// U = H_base ⊗ H_{2^p}. One pass over the data where a row or a strip of columns fits into the shared memory of a block, or a strip into that of a
+// cluster of blocks. Else two: adjacent runs of the power of two first, then the rest of it with the base, on elements that lie such a run apart.
 public sealed partial class GpuBackend
 {
     // kernels/hadamard.cu
-    private const int HadamardThreads = 512, HadamardStripBytes = 128, HadamardMixOutputs = 8, HadamardLargestBase = 172, HadamardSignWords = 946;
+    private const int HadamardThreads = 256, HadamardSmallBase = 48, HadamardLargestBase = 172, HadamardSignRows = 176, HadamardOneFragment = 16;
+    private const int HadamardSignWords = (HadamardSignRows + 31) / 32 * HadamardSignRows;
 
-    /// <summary>Bytes of elements that one block holds.</summary>
-    private const int HadamardSharedBytes = 64 << 10;
+    /// <summary>Bytes of columns side by side in a strip: a sector of memory at least; wider ones ask less of the cache.</summary>
+    private const int HadamardStripBytes = 32, HadamardWideStripBytes = 64;
 
-    /// <summary>Elements of short rows that one block takes at least.</summary>
-    private const int HadamardRowElements = 4096;
+    /// <summary>Bytes of a block's elements: about as many, of short rows; at most, where there is a choice, so that three blocks share a multiprocessor.</summary>
+    private const int HadamardRowBytes = 16 << 10, HadamardTileBytes = 72 << 10;
+
+    /// <summary>Columns that a block needs so that each of its eight warps multiplies some by a large base.</summary>
+    private const int HadamardBaseColumns = 64;
+
+    /// <summary>Bytes of a block's elements for each of its threads.</summary>
+    private const int HadamardThreadBytes = 256;
+
+    /// <summary>Bytes that eight chunks side by side take: elements change places within such a row.</summary>
+    private const int HadamardRowOfBanks = 128;
+
+    /// <summary>Shared memory of a block beside its elements, in bytes: the signs of the base, and what the driver takes.</summary>
+    private const int HadamardSignBytes = 6 << 10;
+
+    /// <summary>log2 of the blocks of a cluster, at most, and the power of two that can be shared out so.</summary>
+    private const int HadamardClusterBits = 3, HadamardClusterPower = 64;
 
     // The packed signs of each base matrix and direction.
-    private static readonly ConcurrentDictionary<(ReadOnlyMemory<sbyte> Signs, bool Inverse), uint[]> HadamardSignBits = new();
+    private static readonly ConcurrentDictionary<(ReadOnlyMemory<sbyte> Signs, bool Inverse, bool Apart), uint[]> HadamardSignBits = new();
+
+    /// <summary>Bytes of elements that a block can have.</summary>
+    private int HadamardLargestTile => _sharedBytes - HadamardSignBytes;
 
     /// <inheritdoc/>
     public void Hadamard(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse)
@@ -30,24 +49,27 @@ public sealed partial class GpuBackend
             throw new NotSupportedException($"Hadamard base of order {factor.BaseOrder} on the GPU; supported: up to {HadamardLargestBase}");
         if (x.Length == 0)
             return;
-
-        int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element, members = HadamardSharedBytes / HadamardStripBytes;
+        bool rows = axis == HadamardAxis.Rows;
+        int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
         nuint stride = (nuint)x.Stride;
+        bool aligned = RowsAligned(x) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
         var pass = new HadamardPass
         {
             X = x.Address,
             Scale = scale?.Address ?? 0,
-            ScaleAfter = inverse ? 1 : 0,
             Strips = 1,
             Power = factor.PowerOfTwo,
             Base = factor.BaseOrder,
+            ScaleAfter = inverse ? 1 : 0,
+            Aligned = aligned ? 1 : 0,
             Norm = x.Type == DType.F32 ? 1 / MathF.Sqrt(size) : 1 / Math.Sqrt(size),
         };
-        bool rows = axis == HadamardAxis.Rows;
-        if (rows && size <= HadamardSharedBytes / element)
+        if (rows && size * element <= HadamardLargestTile)
         {
-            int vectors = Math.Clamp(HadamardRowElements / size, 1, x.Rows);
-            pass = pass with
+            bool large = factor.BaseOrder > HadamardSmallBase;
+            int most = Math.Clamp((large ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
+            int vectors = large ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
+            Launch("rows", x.Type, factor, inverse, groups: 1, pass with
             {
                 Strips = Ceiling(x.Rows, vectors),
                 StripStride = (nuint)vectors * stride,
@@ -56,27 +78,44 @@ public sealed partial class GpuBackend
                 Inner = size,
                 Limit = x.Rows,
                 ScaleInner = 1,
-            };
-            Launch("rows", x.Type, factor, inverse, groups: 1, pass);
+            });
             return;
         }
+        HadamardPass Strips(int columns) =>
+            pass with { Strips = Ceiling(x.Columns, columns), StripStride = (nuint)columns, Inner = columns, Limit = x.Columns };
+        if (!rows)
+        {
+            // With a small base, blocks of narrow strips overlap better; with a large one, registers leave room for two blocks only.
+            bool large = factor.BaseOrder > HadamardSmallBase;
+            int tile = large ? (_sharedBytes / 2) - HadamardSignBytes : HadamardTileBytes;
+            int? wide = large || factor.BaseOrder == 1 ? ClusterBits(factor, HadamardWideStripBytes, tile, tile, aligned) : null;
+            if ((wide ?? ClusterBits(factor, HadamardStripBytes, tile, HadamardLargestTile, aligned)) is { } bits)
+            {
+                HadamardPass whole = Strips(wide is null ? width : HadamardWideStripBytes / element);
+                whole = whole with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits };
+                Launch("strips", x.Type, factor, inverse, groups: 1, whole);
+                return;
+            }
+        }
+        HadamardPass strips = Strips(width);
 
         // The second pass has the base and as much of the power of two as fits; the first one has `run` of it.
-        int second = factor.PowerOfTwo;
+        int members = HadamardTileBytes / HadamardStripBytes, second = factor.PowerOfTwo;
         while (factor.BaseOrder * second > members)
             second /= 2;
         int run = factor.PowerOfTwo / second, outer = factor.BaseOrder * second;
-        int longestRun = rows ? HadamardSharedBytes / element : members;
+        int longestRun = rows ? HadamardTileBytes / element : members;
         if (run > longestRun)
         {
             throw new NotSupportedException(
                 $"Hadamard transform of {size} elements on the GPU; supported with base {factor.BaseOrder}: up to {(long)outer * longestRun}");
         }
+        pass = pass with { Aligned = aligned && (!rows || run * element % PackBytes == 0) ? 1 : 0 };
         HadamardPass first = pass with { Scale = inverse ? 0 : pass.Scale, Power = run, Base = 1, Norm = 1 };
-        HadamardPass last = pass with { Scale = inverse || run == 1 ? pass.Scale : 0, Power = second, Outer = outer };
+        HadamardPass last = pass with { Scale = inverse ? pass.Scale : 0, Power = second, Outer = outer, Inner = width };
         if (rows)
         {
-            int vectors = Math.Clamp(HadamardRowElements / run, 1, outer & -outer);
+            int vectors = Math.Clamp(HadamardRowBytes / (run * element), 1, outer & -outer);
             first = first with
             {
                 GroupStride = stride,
@@ -106,7 +145,6 @@ public sealed partial class GpuBackend
         }
         else
         {
-            HadamardPass strips = pass with { Strips = Ceiling(x.Columns, width), StripStride = (nuint)width, Limit = x.Columns };
             first = first with
             {
                 GroupStride = (nuint)run * stride,
@@ -114,6 +152,7 @@ public sealed partial class GpuBackend
                 StripStride = strips.StripStride,
                 Outer = run,
                 OuterStride = stride,
+                Inner = width,
                 Limit = strips.Limit,
                 ScaleGroup = run,
                 ScaleOuter = 1,
@@ -128,42 +167,58 @@ public sealed partial class GpuBackend
                 ScaleGroup = 1,
                 ScaleOuter = run,
             };
-            if (run > 1)
-                Launch("strips", x.Type, factor, inverse, groups: outer, first);
+            Launch("strips", x.Type, factor, inverse, groups: outer, first);
             Launch("strips", x.Type, factor, inverse, groups: run, last);
         }
     }
 
-    private void Launch(string shape, DType type, HadamardFactor factor, bool inverse, int groups, in HadamardPass pass)
+    /// <summary>log2 of the blocks that together hold a strip: as few as can, in <paramref name="tile"/> bytes each, else the most in up to
+    /// <paramref name="largest"/>; null if those do not.</summary>
+    private int? ClusterBits(HadamardFactor factor, int stripBytes, int tile, int largest, bool aligned)
     {
+        bool clusters = _images.HasWarpgroups && aligned && factor.PowerOfTwo >= HadamardClusterPower;
+        int bytes = factor.Size * stripBytes, most = clusters ? HadamardClusterBits : 0;
+        for (int bits = 0; bits <= most; bits++)
+        {
+            if (bytes >> bits <= tile)
+                return bits;
+        }
+        return bytes >> most <= largest ? most : null;
+    }
+
+    private void Launch(string shape, DType type, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
+    {
+        pass = pass with { InnerInverse = (uint)Math.Min(uint.MaxValue, ((1L << 32) + pass.Inner - 1) / pass.Inner) };
         string suffix = type == DType.F32 ? "f32" : "f64";
-        int elements = pass.Outer * (shape == "rows" ? pass.Inner : HadamardStripBytes / type.Size());
-        uint bytes = (uint)((elements + elements / 32) * type.Size());
-        dim3 grid = checked((int)((long)groups * pass.Strips));
+        int bytes = Ceiling(pass.Outer * pass.Inner * type.Size(), HadamardRowOfBanks) * HadamardRowOfBanks;
+        dim3 grid = checked((int)(((long)groups * pass.Strips) << pass.ClusterBits));
+        bool large = pass.Base > HadamardSmallBase || (pass.Base > 1 && pass.Power * (shape == "rows" ? 1 : pass.Inner) == 1);
+        dim3 block = large ? HadamardThreads : Math.Clamp(Ceiling(bytes / HadamardThreadBytes, WarpSize) * WarpSize, HadamardThreads / 2, HadamardThreads);
+        int cluster = 1 << pass.ClusterBits;
         if (pass.Base == 1)
         {
-            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, HadamardThreads, pass, bytes);
+            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, block, pass, (uint)bytes, cluster);
             return;
         }
         var args = new HadamardBasePass { Pass = pass };
+        bool apart = type == DType.F32 && factor.BaseOrder <= HadamardOneFragment;
         uint[] signs = HadamardSignBits.GetOrAdd(
-            (factor.Signs, inverse), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse), factor.BaseOrder);
+            (factor.Signs, inverse, apart), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse, key.Apart), factor.BaseOrder);
         signs.CopyTo(args.Signs);
-        Kernel("hadamard", $"hadamard_{shape}_base_{suffix}").Launch(_stream, grid, HadamardThreads, args, bytes);
+        Kernel("hadamard", $"hadamard_{shape}_{(large ? "large" : "small")}_base_{suffix}").Launch(_stream, grid, block, args, (uint)bytes, cluster);
     }
 
-    // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit r % 8 of byte k · ⌈order/8⌉ + r/8 tells a minus.
-    private static uint[] PackSigns(ReadOnlySpan<sbyte> signs, int order, bool inverse)
+    // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit k % 32 of word k/32 · SignRows + r tells a minus;
+    // apart: bit k + 8 from k = 8 on.
+    private static uint[] PackSigns(ReadOnlySpan<sbyte> signs, int order, bool inverse, bool apart)
     {
-        int chunks = Ceiling(order, HadamardMixOutputs);
         uint[] words = new uint[HadamardSignWords];
         for (int k = 0; k < order; k++)
         {
             for (int r = 0; r < order; r++)
             {
-                int position = (k * chunks + r / HadamardMixOutputs) * 8 + r % HadamardMixOutputs;
                 if (signs[inverse ? r * order + k : k * order + r] < 0)
-                    words[position / 32] |= 1u << (position % 32);
+                    words[k / 32 * HadamardSignRows + r] |= 1u << (apart && k >= 8 ? k + 8 : k % 32);
             }
         }
         return words;
@@ -203,7 +258,13 @@ public sealed partial class GpuBackend
 
         public int Base { get; init; }
 
+        public int ClusterBits { get; init; }
+
         public int ScaleAfter { get; init; }
+
+        public int Aligned { get; init; }
+
+        public uint InnerInverse { get; init; }
 
         public double Norm { get; init; }
     }
