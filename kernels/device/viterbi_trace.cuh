@@ -1,6 +1,7 @@
 // Tail-biting Viterbi encoder of trellis tiles: the way back, one warp a tile.
-// Only the minima of every RowSteps-th step are known. Between two of them the warp recomputes, with the very operations
-// of the forward pass, the tree of all paths that end in the group it has come to: 2^(S RowSteps) <= 256 leaves.
+// Only the minima of every RowSteps-th step are known. Between two of them the warp recomputes, with the very
+// operations of the forward pass, the tree of all paths that end in the group it has come to: 2^(S RowSteps) <= 256
+// leaves.
 #pragma once
 
 #include "viterbi.cuh"
@@ -53,7 +54,7 @@ template <typename Shape> struct ViterbiTrace
         return best;
     }
 
-    // path[t] for the steps below `steps` whose row is at or above that of step `until`; `group`: after the last of them.
+    // path[t] for the steps below `steps` down to the row of step `until`; `group`: after the last of them.
     __device__ __forceinline__ void follow(int steps, int until, unsigned group) const
     {
         for (int first = (steps - 1) / RowSteps * RowSteps; first + RowSteps > until; first -= RowSteps)
@@ -105,8 +106,8 @@ private:
             levels<N - 1>(first, count, group);
     }
 
-    // Minima and branches of the nodes that lie N steps before the end, at step t. leaves: their predecessors are in the
-    // row of step `first`, else one level below.
+    // Minima and branches of the nodes that lie N steps before the end, at step t. leaves: their predecessors are in
+    // the row of step `first`, else one level below.
     template <int N> __device__ __forceinline__ void level(int t, bool leaves, int first, unsigned group) const
     {
         constexpr int Nodes = 1 << (StepBits * N);
