@@ -51,8 +51,9 @@ public sealed record EvaluationOptions
     /// <summary>Seed of <c>self:</c> text; another than that of a calibration by <c>self:</c>, or both are the same text.</summary>
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>Checks what can be checked without a file.</summary>
+    /// <summary>Checks what can be checked before a model or a text is read.</summary>
     /// <exception cref="ArgumentException">An option is out of range, or nothing is to be measured.</exception>
+    /// <exception cref="InvalidDataException">A text is not there.</exception>
     public void Check()
     {
         if (Texts.Count == 0 && Tasks.Count == 0 && Prompt is null)
@@ -69,6 +70,8 @@ public sealed record EvaluationOptions
             throw new ArgumentException($"--tasks: found {twice.Key} twice, expected each task once");
         if (Output is not null && (Directory.Exists(Output) || File.Exists(Output)))
             throw new ArgumentException($"--output {Output}: already there; name a new folder, or delete it");
+        foreach (string text in Texts)
+            TextArgument.Parse(text).RequireFile();
     }
 
     private static void RequirePositive(int? value, string option, int minimum)

@@ -79,7 +79,8 @@ public sealed record RunComparison(IReadOnlyList<string> Names, IReadOnlyList<Me
 
     private static IEnumerable<Sample> Samples(TaskReport task, IReadOnlyList<TaskRow> rows)
     {
-        string name = $"{task.Task}, {task.Split ?? "unknown set"}, BOS {task.BosMode}", id = Id(task);
+        string part = task.Documents < task.FileDocuments ? string.Create(CultureInfo.InvariantCulture, $", first {task.Documents}") : "", id = Id(task);
+        string name = $"{task.Task}, {task.Split ?? "unknown set"}{part}, BOS {task.BosMode}";
         yield return new Sample(name, "acc", $"acc, {id}", task.Acc, task.AccError, [Values(rows, r => r.Acc)]);
         if (task.AccNorm is { } norm)
             yield return new Sample(name, "acc_norm", $"acc_norm, {id}", norm, task.AccNormError, [Values(rows, r => r.AccNorm!.Value)]);

@@ -33,12 +33,19 @@ public sealed record TextArgument(string Path, TextForm Form, int Tokens)
         return new TextArgument(argument, TextForm.Plain, 0);
     }
 
+    /// <summary>Finds the file, where the text is one.</summary>
+    /// <exception cref="InvalidDataException">It is not there.</exception>
+    public void RequireFile()
+    {
+        if (Form != TextForm.Self && !File.Exists(Path))
+            throw new InvalidDataException($"{Path}: no such file; give a UTF-8 text file (FILE, FILE:rows, FILE:pages, FILE:gguf, FILE:c4; also .gz) or self:TOKENS");
+    }
+
     /// <summary>The text of the file, or that of its joined rows, and its hash.</summary>
     /// <exception cref="InvalidDataException">Missing or not UTF-8: path, byte.</exception>
     public (string Text, string Hash) Read()
     {
-        if (!File.Exists(Path))
-            throw new InvalidDataException($"{Path}: no such file; give a UTF-8 text file (FILE, FILE:rows, FILE:pages, FILE:gguf, FILE:c4; also .gz) or self:TOKENS");
+        RequireFile();
         string text;
         try
         {

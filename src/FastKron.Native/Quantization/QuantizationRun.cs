@@ -41,6 +41,7 @@ public sealed class QuantizationRun
 
     private async Task<QuantizationReport> ExecuteAsync(Func<string, CancellationToken, Task<string>> digest, EvaluationOptions? evaluation, CancellationToken cancellationToken)
     {
+        evaluation?.Check();
         using ModelFolder folder = ModelFolder.Open(_options.Model);
         LinearSelection selection = LinearSelection.Choose(folder.Config, _options.Skip);
         SortedDictionary<string, string> job = JobFingerprint.Compute(_options, _backend);

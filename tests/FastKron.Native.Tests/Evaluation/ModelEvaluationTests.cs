@@ -97,7 +97,7 @@ public sealed class ModelEvaluationTests
     [Test]
     public void Check_BadOptions_NameTheOption()
     {
-        var options = new EvaluationOptions { Model = "m", Texts = ["t"] };
+        var options = new EvaluationOptions { Model = "m", Texts = ["self:64"] };
         Directory.CreateDirectory(_folder.File("there"));
         using (Assert.EnterMultipleScope())
         {
@@ -108,6 +108,8 @@ public sealed class ModelEvaluationTests
             Assert.That(() => (options with { Tasks = ["piqa", "piqa=x"] }).Check(), Throws.ArgumentException.With.Message.StartsWith("--tasks: found piqa twice"));
             Assert.That(() => (options with { BosModes = [BosMode.None, BosMode.None] }).Check(), Throws.ArgumentException.With.Message.StartsWith("--bos"));
             Assert.That(() => (options with { Output = _folder.File("there") }).Check(), Throws.ArgumentException.With.Message.Contains("already there"));
+            Assert.That(() => (options with { Texts = ["self:x"] }).Check(), Throws.ArgumentException.With.Message.StartsWith("self:x: expected self:TOKENS"));
+            Assert.That(() => (options with { Texts = ["nowhere.raw:rows"] }).Check(), Throws.TypeOf<InvalidDataException>().With.Message.StartsWith("nowhere.raw: no such file"));
             Assert.That(() => options.Check(), Throws.Nothing);
         }
     }
