@@ -76,32 +76,3 @@ CONVERT(convert_f16_bf16, bf16, half)
 FILL(fill_16, unsigned short)
 FILL(fill_32, unsigned)
 FILL(fill_64, unsigned long long)
-
-// high = bf16(source), low = bf16(source - high); the difference is exact.
-extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) split_f32(
-    bf16* __restrict__ high, bf16* __restrict__ low, const float* __restrict__ source, size_t highStride,
-    size_t lowStride, size_t sourceStride, size_t rows, size_t columns, int aligned)
-{
-    constexpr int N = PackElements<float>;
-    for_each_element<N>(rows, columns, aligned,
-        [=](size_t row, size_t column)
-        {
-            Pack<float, N> values = load_pack<N>(source + row * sourceStride + column);
-            Pack<bf16, N> upper, rest;
-#pragma unroll
-            for (int i = 0; i < N; i++)
-            {
-                upper.values[i] = convert<bf16>(values.values[i]);
-                rest.values[i] = convert<bf16>(values.values[i] - convert<float>(upper.values[i]));
-            }
-            store_pack(high + row * highStride + column, upper);
-            store_pack(low + row * lowStride + column, rest);
-        },
-        [=](size_t row, size_t column)
-        {
-            float value = source[row * sourceStride + column];
-            bf16 upper = convert<bf16>(value);
-            high[row * highStride + column] = upper;
-            low[row * lowStride + column] = convert<bf16>(value - convert<float>(upper));
-        });
-}

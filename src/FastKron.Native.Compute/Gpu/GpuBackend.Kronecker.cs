@@ -2,186 +2,133 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute.Gpu;
 
-// A BF16 stack is multiplied on the tensor cores: the other operand and the intermediate product are held as two BF16 matrices each
-// (high and low half of the mantissa), so that nothing is rounded to 8 bits. F32 and F64 stacks are multiplied in their own type.
+// A BF16 stack is multiplied on the tensor cores: the other operand and the product P are rounded to BF16 once, which moves the result by less
+// than 2e-3 and the likelihood factors of real gradients by less than 1e-3 (hessians-and-rounding.md section 2.1); sums are F32. F32 and F64
+// stacks are multiplied in their own type.
 public sealed partial class GpuBackend
 {
-    /// <summary>Elements of the intermediate product that are kept at a time: 512 MiB with its two halves.</summary>
-    private const long KroneckerWorkspace = 1 << 26;
+    /// <summary>Bytes of P that are kept at a time.</summary>
+    private const long KroneckerWorkspace = 3 << 28;
 
-    /// <summary>Columns of a triangular factor that are multiplied at a time: what is above them is zero and skipped.</summary>
+    /// <summary>Columns of a triangular factor that cuBLAS multiplies at a time: what is above them is zero and skipped.</summary>
     private const int TriangularPanel = 512;
 
     /// <inheritdoc/>
     public void KroneckerApply(Tensor stack, int gradients, KroneckerSide side, Tensor v, Tensor result)
     {
         Enter();
-        int n = MatrixArguments.Kronecker(onHost: false, stack, gradients, side, v, result), m = stack.Rows;
-        if (m == 0)
-        {
-            Fill(result, 0);
-            return;
-        }
-        int step = MatrixArguments.EvenStep(m, KroneckerWorkspace / stack.Columns);
-        using var given = new Factor(this, stack.Type, v.Rows, v.Columns);
-        using var workspace = new Factor(this, stack.Type, step, stack.Columns);
-        using Tensor sums = Allocate(result.Type, step, stack.Columns);
-        given.Set(v);
-        for (int row = 0; row < m; row += step)
-        {
-            int rows = Math.Min(step, m - row);
-            Tensor slice = stack.SliceRows(row, rows), product = sums.SliceRows(0, rows);
-            Tensor tall = slice.Reshape(checked(rows * gradients), n);
-            if (side == KroneckerSide.Rows)
-            {
-                // Some rows of every G V against the rows of every G that do not come later.
-                Product(Parts.Of(tall), false, given.View, false, product.Reshape(tall.Rows, n), 0);
-                Parts rounded = workspace.Set(product);
-                if (row > 0)
-                    Product(rounded, false, Parts.Of(stack.SliceRows(0, row)), true, result.Slice(row, rows, 0, row), 0);
-                ProductLower(rounded, false, Parts.Of(slice), true, result.Slice(row, rows, row, rows), 0);
-            }
-            else
-            {
-                Product(given.View.Rows(row, rows), false, Parts.Of(stack), false, product, 0);
-                ProductLower(workspace.Set(product).Reshape(tall.Rows, n), true, Parts.Of(tall), false, result, row == 0 ? 0 : 1);
-            }
-        }
-        OnTriangle("mirror", result);
+        MatrixArguments.Kronecker(onHost: false, stack, gradients, side, v, result);
+        Kronecker(new GradientSlice(stack, gradients), side, v, triangular: false, result);
     }
 
     /// <inheritdoc/>
     public void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result)
     {
         Enter();
-        int n = MatrixArguments.Kronecker(onHost: false, stack, gradients, side, root, result), m = stack.Rows;
+        MatrixArguments.Kronecker(onHost: false, stack, gradients, side, root, result);
+        Kronecker(new GradientSlice(stack, gradients), side, root, triangular: true, result);
+    }
+
+    /// <summary>result ← Σ P_k Q_kᵀ, P_k = G_k fᵀ, or Σ P_kᵀ Q_k, P_k = f G_k: Q = P for a triangle, Q = G for a symmetric f.</summary>
+    private void Kronecker(in GradientSlice stack, KroneckerSide side, Tensor? f, bool triangular, Tensor result)
+    {
+        (int m, int n) = (stack.Matrix.Rows, stack.Columns);
         if (m == 0)
         {
             Fill(result, 0);
             return;
         }
-        if (root is null)
+        bool tiles = HasTiles(stack.Matrix, stack.Count) && HasTiles(result) && m % TileElements == 0;
+        if (f is null)
         {
-            GramLower(Parts.Of(stack), m, n, side, result, 0);
-            OnTriangle("mirror", result);
-            return;
+            AddProducts(stack, stack, side, tiles, result, 0);
         }
-        int step = MatrixArguments.EvenStep(gradients, KroneckerWorkspace / ((long)m * n));
-        using var given = new Factor(this, stack.Type, root.Rows, root.Columns);
-        given.Set(root);
-        for (int first = 0; first < gradients; first += step)
+        else
         {
-            int count = Math.Min(step, gradients - first);
-            Tensor slice = stack.SliceColumns(first * n, count * n);
-            using Tensor product = Allocate(result.Type, m, count * n);
-            if (side == KroneckerSide.Columns)
+            using Tensor factor = Converted(f, stack.Matrix.Type);
+            int step = MatrixArguments.EvenStep(stack.Count, KroneckerWorkspace / ((long)m * n * factor.Type.Size()));
+            using Tensor workspace = Allocate(stack.Matrix.Type, 1, checked(m * step * n));
+            for (int first = 0; first < stack.Count; first += step)
             {
-                for (int row = 0; row < m; row += TriangularPanel)
-                {
-                    int rows = Math.Min(TriangularPanel, m - row), end = row + rows;
-                    Product(given.View.Slice(row, rows, 0, end), false, Parts.Of(slice.SliceRows(0, end)), false, product.SliceRows(row, rows), 0);
-                }
+                int count = Math.Min(step, stack.Count - first);
+                var slice = new GradientSlice(stack.Matrix.SliceColumns(first * n, count * n), count);
+                var p = new GradientSlice(workspace.SliceColumns(0, m * count * n).Reshape(m, count * n), count);
+                if (tiles)
+                    MultiplyTiles(slice, side, factor, triangular, p);
+                else
+                    MultiplyEach(slice, side, factor, triangular, p);
+                AddProducts(p, triangular ? p : slice, side, tiles, result, first == 0 ? 0 : 1);
             }
-            else if (slice.IsContiguous)
-            {
-                MultiplyRootTransposed(slice.Reshape(checked(m * count), n), given.View, product.Reshape(m * count, n));
-            }
-            else
-            {
-                for (int k = 0; k < count; k++)
-                    MultiplyRootTransposed(slice.SliceColumns(k * n, n), given.View, product.SliceColumns(k * n, n));
-            }
-            using var rounded = new Factor(this, stack.Type, m, count * n);
-            GramLower(rounded.Set(product), m, n, side, result, first == 0 ? 0 : 1);
         }
         OnTriangle("mirror", result);
     }
 
-    /// <summary>product ← g · rootᵀ for a lower triangular root.</summary>
-    private void MultiplyRootTransposed(Tensor g, in Parts root, Tensor product)
+    /// <summary>The lower triangle of result ← Σ P_k Q_kᵀ or Σ P_kᵀ Q_k + beta · result.</summary>
+    private void AddProducts(in GradientSlice p, in GradientSlice q, KroneckerSide side, bool tiles, Tensor result, double beta)
     {
-        for (int column = 0; column < g.Columns; column += TriangularPanel)
+        if (tiles)
         {
-            int columns = Math.Min(TriangularPanel, g.Columns - column), end = column + columns;
-            Product(Parts.Of(g.SliceColumns(0, end)), false, root.Slice(column, columns, 0, end), true, product.SliceColumns(column, columns), 0);
+            MultiplyLowerTiles(p, q, side, result, 1, beta != 0);
+        }
+        else if (side == KroneckerSide.Rows)
+        {
+            MultiplyLower(p.Matrix, false, q.Matrix, true, result, 1, beta);
+        }
+        else if (p.Matrix.IsContiguous && q.Matrix.IsContiguous)
+        {
+            MultiplyLower(p.Tall, true, q.Tall, false, result, 1, beta);
+        }
+        else
+        {
+            for (int k = 0; k < p.Count; k++)
+                MultiplyLower(p[k], true, q[k], false, result, 1, k == 0 ? beta : 1);
         }
     }
 
-    /// <summary>The lower triangle of result ← Σ P_k P_kᵀ or Σ P_kᵀ P_k + beta · result.</summary>
-    private void GramLower(in Parts stack, int m, int n, KroneckerSide side, Tensor result, double beta)
+    /// <summary>P_k ← G_k fᵀ or f G_k by cuBLAS.</summary>
+    private void MultiplyEach(in GradientSlice g, KroneckerSide side, Tensor f, bool triangular, in GradientSlice p)
     {
-        bool rows = side == KroneckerSide.Rows;
-        Parts view = rows ? stack : stack.Reshape(checked((int)(stack.High.Length / n)), n);
-        ProductLower(view, !rows, view, rows, result, beta);
-    }
-
-    /// <summary>c ← op(a) · op(b) + beta · c, small terms first; the product of two low halves is below the rounding of the sums.</summary>
-    private void Product(in Parts a, bool transposeA, in Parts b, bool transposeB, Tensor c, double beta)
-    {
-        if (a.Low is not null)
-            Multiply(a.Low, transposeA, b.High, transposeB, c, 1, beta);
-        if (b.Low is not null)
-            Multiply(a.High, transposeA, b.Low, transposeB, c, 1, a.Low is null ? beta : 1);
-        Multiply(a.High, transposeA, b.High, transposeB, c, 1, a.Low is null && b.Low is null ? beta : 1);
-    }
-
-    /// <summary>The same for the lower triangle of c.</summary>
-    private void ProductLower(in Parts a, bool transposeA, in Parts b, bool transposeB, Tensor c, double beta)
-    {
-        if (a.Low is not null)
-            MultiplyLower(a.Low, transposeA, b.High, transposeB, c, 1, beta);
-        if (b.Low is not null)
-            MultiplyLower(a.High, transposeA, b.Low, transposeB, c, 1, a.Low is null ? beta : 1);
-        MultiplyLower(a.High, transposeA, b.High, transposeB, c, 1, a.Low is null && b.Low is null ? beta : 1);
-    }
-
-    /// <summary>A matrix as the sum of one or two of one type.</summary>
-    private readonly record struct Parts(Tensor High, Tensor? Low)
-    {
-        public static Parts Of(Tensor tensor) => new(tensor, null);
-
-        public Parts Rows(int row, int rows) => new(High.SliceRows(row, rows), Low?.SliceRows(row, rows));
-
-        public Parts Slice(int row, int rows, int column, int columns) => new(High.Slice(row, rows, column, columns), Low?.Slice(row, rows, column, columns));
-
-        public Parts Reshape(int rows, int columns) => new(High.Reshape(rows, columns), Low?.Reshape(rows, columns));
-    }
-
-    /// <summary>Holds operands for products with a stack: as two BF16 halves for a BF16 stack, else as they are.</summary>
-    private sealed class Factor : IDisposable
-    {
-        private readonly GpuBackend _backend;
-        private readonly Tensor? _high, _low;
-
-        public Factor(GpuBackend backend, DType stackType, int rows, int columns)
+        if (side == KroneckerSide.Columns)
         {
-            _backend = backend;
-            if (stackType == DType.BF16)
-                (_high, _low) = (backend.Allocate(DType.BF16, rows, columns), backend.Allocate(DType.BF16, rows, columns));
-        }
-
-        /// <summary>What was set last.</summary>
-        public Parts View { get; private set; }
-
-        /// <summary>Takes the values of a tensor of at most as many rows, which must stay until the products are enqueued.</summary>
-        public Parts Set(Tensor values)
-        {
-            if (_high is null || _low is null)
+            int panel = triangular ? TriangularPanel : f.Rows;
+            for (int row = 0; row < f.Rows; row += panel)
             {
-                View = Parts.Of(values);
+                int rows = Math.Min(panel, f.Rows - row), end = row + rows;
+                Multiply(f.Slice(row, rows, 0, end), false, g.Matrix.SliceRows(0, end), false, p.Matrix.SliceRows(row, rows), 1, 0);
             }
-            else
-            {
-                View = new(_high.SliceRows(0, values.Rows), _low.SliceRows(0, values.Rows));
-                _backend.Split(values, View.High, View.Low!);
-            }
-            return View;
         }
-
-        public void Dispose()
+        else if (g.Matrix.IsContiguous)
         {
-            _high?.Dispose();
-            _low?.Dispose();
+            MultiplyTransposed(g.Tall, f, triangular, p.Tall);
         }
+        else
+        {
+            for (int k = 0; k < g.Count; k++)
+                MultiplyTransposed(g[k], f, triangular, p[k]);
+        }
+    }
+
+    /// <summary>p ← g · fᵀ.</summary>
+    private void MultiplyTransposed(Tensor g, Tensor f, bool triangular, Tensor p)
+    {
+        int panel = triangular ? TriangularPanel : g.Columns;
+        for (int column = 0; column < g.Columns; column += panel)
+        {
+            int columns = Math.Min(panel, g.Columns - column), end = column + columns;
+            Multiply(g.SliceColumns(0, end), false, f.Slice(column, columns, 0, end), true, p.SliceColumns(column, columns), 1, 0);
+        }
+    }
+
+    /// <summary>Some gradients beside each other: (m, count · n), rows of them a stride apart.</summary>
+    private readonly record struct GradientSlice(Tensor Matrix, int Count)
+    {
+        /// <summary>n.</summary>
+        public int Columns => Matrix.Columns / Count;
+
+        /// <summary>Gradients without gaps: the rows of all, (m · count, n).</summary>
+        public Tensor Tall => Matrix.Reshape(checked(Matrix.Rows * Count), Columns);
+
+        /// <summary>One gradient, (m, n).</summary>
+        public Tensor this[int k] => Matrix.SliceColumns(k * Columns, Columns);
     }
 }

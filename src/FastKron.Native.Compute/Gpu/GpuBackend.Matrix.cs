@@ -40,6 +40,13 @@ public sealed unsafe partial class GpuBackend
             else
                 _blas.Syrk(FillMode.Upper, operation, c.Rows, k, (float)alpha, a.Address, Leading(a), (float)beta, c.Address, Leading(c));
         }
+        else if (Math.Min(a.Rows, a.Columns) >= SmallestTiles && HasTiles(a, 1) && HasTiles(c))
+        {
+            if (beta is not (0 or 1))
+                Scale(beta, c);
+            var rows = new GradientSlice(a, 1);
+            MultiplyLowerTiles(rows, rows, transposeA ? KroneckerSide.Columns : KroneckerSide.Rows, c, alpha, beta != 0);
+        }
         else
         {
             MultiplyLower(a, transposeA, a, !transposeA, c, alpha, beta);

@@ -110,17 +110,6 @@ public sealed unsafe partial class GpuBackend
         return copy;
     }
 
-    /// <summary>high ← bf16(source), low ← bf16(source − high): together 16 bits of mantissa.</summary>
-    private void Split(Tensor source, Tensor high, Tensor low)
-    {
-        var walk = new Walk(source, high, low);
-        if (walk.IsEmpty)
-            return;
-        var args = new SplitArgs(
-            high.Address, low.Address, source.Address, (nuint)high.Stride, (nuint)low.Stride, (nuint)source.Stride, walk.Rows, walk.Columns, walk.Aligned);
-        Kernel("memory", "split_f32").Launch(_stream, walk.Grid, walk.Block, args);
-    }
-
     private static string ConvertKernel(DType source, DType destination) => (source, destination) switch
     {
         _ when source == destination => source.Size() switch { 2 => "copy_16", 4 => "copy_32", _ => "copy_64" },
@@ -192,7 +181,4 @@ public sealed unsafe partial class GpuBackend
     private readonly record struct ConvertArgs(nint Destination, nint Source, nuint DestinationStride, nuint SourceStride, nuint Rows, nuint Columns, int Aligned);
 
     private readonly record struct FillArgs<T>(nint Destination, nuint Stride, nuint Rows, nuint Columns, int Aligned, T Value) where T : unmanaged;
-
-    private readonly record struct SplitArgs(
-        nint High, nint Low, nint Source, nuint HighStride, nuint LowStride, nuint SourceStride, nuint Rows, nuint Columns, int Aligned);
 }

@@ -1,6 +1,8 @@
+using System.Numerics.Tensors;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Tests.Compute;
 
@@ -86,6 +88,14 @@ internal sealed class MatrixOperands(IBackend backend) : IDisposable
         if (!GapsIntact())
             return double.PositiveInfinity;
         return largest == 0 ? 0 : largest / Math.Sqrt(squares / expected.Length);
+    }
+
+    /// <summary>Norm of the difference relative to the norm of the expected elements; infinite if an element is not a number or a gap has changed.</summary>
+    public double NormError(Tensor actual, double[] expected)
+    {
+        double[] values = Read(actual);
+        double error = TensorPrimitives.Distance<double>(values, expected), norm = TensorPrimitives.Norm<double>(expected);
+        return GapsIntact() && !double.IsNaN(error) ? error / norm : double.PositiveInfinity;
     }
 
     public void Dispose() => _owners.ForEach(owner => owner.Dispose());

@@ -44,11 +44,18 @@ internal static partial class OperationCases
     ];
 
     private static IEnumerable<OperationCase> RankKCases =>
-        from shape in new[] { (1, 1), (9, 33), (65, 7), (131, 300), (50, 2100) }
-        from types in new[] { (DType.F32, DType.F32), (DType.BF16, DType.F32), (DType.F64, DType.F64) }
-        from transpose in new[] { false, true }
-        from beta in new[] { 0.0, -2.0 }
-        select RankKCase(shape, types, transpose, beta);
+    [
+        .. from shape in new[] { (1, 1), (9, 33), (65, 7), (131, 300), (50, 2100) }
+           from types in new[] { (DType.F32, DType.F32), (DType.BF16, DType.F32), (DType.F64, DType.F64) }
+           from transpose in new[] { false, true }
+           from beta in new[] { 0.0, -2.0 }
+           select RankKCase(shape, types, transpose, beta),
+
+        // Large enough for the blocks of compute capability 9.0, and off them.
+        .. from transpose in new[] { false, true }
+           from beta in new[] { 0.0, -2.0 }
+           select RankKCase((536, 520), (DType.BF16, DType.F32), transpose, beta, aligned: true),
+    ];
 
     // Exact: the conversion of one number is the definition.
     private static IEnumerable<OperationCase> ConvertCases =>
@@ -108,7 +115,7 @@ internal static partial class OperationCases
         });
     }
 
-    private static OperationCase RankKCase((int N, int K) shape, (DType A, DType C) types, bool transpose, double beta)
+    private static OperationCase RankKCase((int N, int K) shape, (DType A, DType C) types, bool transpose, double beta, bool aligned = false)
     {
         var (n, k) = shape;
 
@@ -116,8 +123,9 @@ internal static partial class OperationCases
         double tolerance = 4 * Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);
         return Case("matrix", $"SymmetricRankK {(transpose ? 'T' : 'N')} {n}x{k} {types.A},{types.C} {beta}", tolerance, operands =>
         {
-            Tensor a = operands.Normal(types.A, transpose ? k : n, transpose ? n : k);
-            Tensor old = operands.PositiveDefinite(types.C, n), c = operands.Output(types.C, n, n);
+            (int rows, int columns) = transpose ? (k, n) : (n, k);
+            Tensor a = aligned ? operands.ContiguousNormal(types.A, rows, columns) : operands.Normal(types.A, rows, columns);
+            Tensor old = operands.PositiveDefinite(types.C, n), c = aligned ? operands.ContiguousNormal(types.C, n, n) : operands.Output(types.C, n, n);
             double[] expected = operands.Read(old);
             MatrixOperations.MatMul(operands.Read(a), transpose, operands.Read(a), !transpose, n, n, k, expected, 0.5, beta);
             return new(Execute, () => SymmetricError(operands, c, expected), (double)n * (n + 1) * k, a.Bytes + c.Bytes);
@@ -258,7 +266,7 @@ internal static partial class OperationCases
         });
 
     /// <summary>The error, or infinity unless the matrix equals its transpose bit for bit.</summary>
-    private static double SymmetricError(MatrixOperands operands, Tensor actual, double[] expected)
+    private static double SymmetricError(MatrixOperands operands, Tensor actual, double[] expected, bool inNorm = false)
     {
         double[] values = operands.Read(actual);
         int n = actual.Rows;
@@ -270,7 +278,7 @@ internal static partial class OperationCases
                     return double.PositiveInfinity;
             }
         }
-        return operands.Error(actual, expected);
+        return inNorm ? operands.NormError(actual, expected) : operands.Error(actual, expected);
     }
 
     private static double Rounded(double value, DType type) => type switch
