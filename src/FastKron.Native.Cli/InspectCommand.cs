@@ -49,7 +49,7 @@ internal static class InspectCommand
         ModelConfig c = folder.Config;
         Console.WriteLine(Text($"{folder.Path}: {c.Family}, {c.Layers} blocks, hidden {c.HiddenSize}, MLP {c.IntermediateSize}, heads {c.Heads}/{c.KeyHeads} of {c.HeadDimension}, vocabulary {c.VocabularySize}, context {c.MaxPositions}, {(c.TiedHead ? "tied" : "own")} head"));
         if (c.Quantization is { } q)
-            Console.WriteLine(Text($"quantized: {q.DecodeMode}, K = {q.Bits}, V = {q.Vector}{(q.SkipList.Count > 0 ? $", dense: {string.Join(", ", q.SkipList)}" : "")}"));
+            Console.WriteLine(Text($"quantized: {q.DecodeMode}, K = {q.Bits}{(q.ValueBits is { } v ? $" ({v} for v_proj)" : "")}, V = {q.Vector}{(q.SkipList.Count > 0 ? $", dense: {string.Join(", ", q.SkipList)}" : "")}"));
         WriteTable(tensors);
         if (File.Exists(Path.Combine(path, ReportFiles.Json)))
             ShowReport(ReportFiles.Read(path));

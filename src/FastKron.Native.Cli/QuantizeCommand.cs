@@ -21,7 +21,7 @@ internal static class QuantizeCommand
         var format = new Option<string>("--format") { Description = "qtip (trellis codes) or dense (decoded weights, a standard bf16 model)", DefaultValueFactory = _ => "qtip" };
         format.AcceptOnlyFromAmong("qtip", "dense");
         var skip = new Option<string>("--skip") { Description = "linears left dense, by kind or matrix: gate,up or 0_q,3_down", DefaultValueFactory = _ => "" };
-        var factorsFrom = new Option<string?>("--factors-from") { Description = "use the factor files of this folder (made by fastkron factors)" };
+        var factorsFrom = new Option<string?>("--factors-from") { Description = "use the factor files of this folder: made by fastkron factors, or FastKron's (XF, YF) or YAQA's (*_hin.pt, *_hout.pt)" };
         var dryRun = new Option<bool>("--dry-run") { Description = "print the plan and stop" };
         var evaluate = new Option<string?>("--evaluate") { Description = "afterwards measure original and result on this text: FILE, FILE:rows or self:TOKENS", HelpName = "TEXT" };
         var block = new Option<int?>("--block") { Description = "tokens of an evaluation block" };

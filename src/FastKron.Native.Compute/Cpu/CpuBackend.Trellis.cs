@@ -44,7 +44,7 @@ public sealed unsafe partial class CpuBackend
     public void DecodeMatrix(TrellisMatrix weights, Tensor dense)
     {
         TrellisArguments.DecodeMatrix(onHost: true, weights, dense);
-        RequireDecodable(weights.Codebook);
+        RequireDecodable(weights);
         For(weights.Rows / 16, tileRow =>
         {
             Tensor band = dense.SliceRows(16 * tileRow, 16);
@@ -72,7 +72,7 @@ public sealed unsafe partial class CpuBackend
     {
         TrellisArguments.MatMul(onHost: true, x, weights, y);
         TensorArguments.RequireType(x, DType.F32);
-        RequireDecodable(weights.Codebook);
+        RequireDecodable(weights);
         if (x.Rows <= FewRows)
         {
             For(weights.Rows / 16, tileRow => MultiplyBand(x, weights, tileRow, y));
@@ -121,12 +121,14 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    private static void RequireDecodable(TrellisCodebook codebook)
+    private static void RequireDecodable(TrellisMatrix weights)
     {
-        if (codebook.Vector != 2 || codebook.Bits is < 2 or > 4)
+        TrellisCodebook code = weights.Codebook;
+        bool supported = code.Vector == 2 ? code.Bits is >= 2 and <= 4 : code.Vector == 1 && code.Bits is >= 1 and <= 8 && weights.Layout == TrellisLayout.QtipPlain;
+        if (!supported)
         {
-            throw new NotSupportedException(
-                $"decoding {codebook.Name}, V = {codebook.Vector}, at {codebook.Bits} bits on the CPU; supported: V = 2 at 2, 3, 4 bits");
+            throw new NotSupportedException($"decoding {code.Name}, V = {code.Vector}, at {code.Bits} bits in layout {weights.Layout} on the CPU; "
+                + $"supported: V = 2 at 2, 3, 4 bits, V = 1 at 1 to 8 bits in {TrellisLayout.QtipPlain}");
         }
     }
 }

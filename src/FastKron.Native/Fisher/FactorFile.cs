@@ -37,7 +37,7 @@ public static class FactorFile
             ["evidence"] = JsonSerializer.Serialize(factors.Evidence, FactorJson.Default.FactorEvidence),
         };
         (string Name, Tensor Factor)[] present = [.. Present(factors)];
-        IEnumerable<SafetensorsTensor> tensors = present.Select(p => new SafetensorsTensor(p.Name, SafetensorsType.F32, [Packed(p.Factor.Rows)]));
+        IEnumerable<SafetensorsTensor> tensors = present.Select(p => new SafetensorsTensor(p.Name, SafetensorsType.F32, [PackedTriangle.Length(p.Factor.Rows)]));
         using var writer = SafetensorsWriter.Create(path, tensors, metadata);
         foreach ((string name, Tensor factor) in present)
         {
@@ -121,44 +121,21 @@ public static class FactorFile
         if (!file.Contains(name))
             return null;
         SafetensorsTensor stored = file.Tensor(name);
-        if (stored.Type != SafetensorsType.F32 || stored.Shape is not [var length] || length != Packed(size))
+        if (stored.Type != SafetensorsType.F32 || stored.Shape is not [var length] || length != PackedTriangle.Length(size))
         {
             throw MalformedFile.In(
-                file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({Packed(size)}), the triangle of ({size}, {size})",
+                file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({PackedTriangle.Length(size)}), the triangle of ({size}, {size})",
                 "the factors are of another model, or damaged: " + Cure);
         }
 
-        Tensor factor = Tensor.AllocateHost(DType.F32, size, size);
-        try
-        {
-            byte* row = (byte*)file.Address(name);
-            double trace = 0;
-            for (int i = 0; i < size; i++)
-            {
-                Span<float> values = factor.Row<float>(i);
-                new ReadOnlySpan<byte>(row, (i + 1) * sizeof(float)).CopyTo(MemoryMarshal.AsBytes(values));
-                for (int j = 0; j <= i; j++)
-                {
-                    if (!float.IsFinite(values[j]))
-                        throw MalformedFile.In(file.Path, $"{name} ({i}, {j})", Number(values[j]), "a finite number", Cure);
-                    factor.Row<float>(j)[i] = values[j];
-                }
-                trace += values[i];
-                row += (i + 1) * sizeof(float);
-            }
-            // Float32 sums of a solver leave the mean diagonal within 1e-6 of 1.
-            if (Math.Abs(trace / size - 1) > 1e-3)
-                throw MalformedFile.In(file.Path, name, $"mean diagonal {Number(trace / size)}", "1", Cure);
+        using var values = new UnmanagedMemoryStream((byte*)file.Address(name), stored.Bytes);
+        (Tensor factor, double mean) = PackedTriangle.Read(values, size, file.Path, name);
+        // Float32 sums of a solver leave the mean diagonal within 1e-6 of 1.
+        if (Math.Abs(mean - 1) <= 1e-3)
             return factor;
-        }
-        catch
-        {
-            factor.Dispose();
-            throw;
-        }
+        factor.Dispose();
+        throw MalformedFile.In(file.Path, name, $"mean diagonal {Number(mean)}", "1", Cure);
     }
-
-    private static long Packed(long size) => size * (size + 1) / 2;
 
     private static string Number(double value) => value.ToString(CultureInfo.InvariantCulture);
 }

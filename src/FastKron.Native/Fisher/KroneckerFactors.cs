@@ -20,7 +20,7 @@ public sealed record KroneckerFactors(string Name, Tensor? HOut, Tensor? HIn, Fa
 /// <summary>How factors were made and how well they converged; stored with them.</summary>
 public sealed record FactorEvidence
 {
-    /// <summary>fastkron, activation or none (later: per-sequence, token-likelihood, sketch-a, sketch-b).</summary>
+    /// <summary>fastkron, activation or none (later: per-sequence, token-likelihood, sketch-a, sketch-b); sketch: read from YAQA's files.</summary>
     public required string Source { get; init; }
 
     /// <summary>likelihood, power or lanczos; null without a solver.</summary>

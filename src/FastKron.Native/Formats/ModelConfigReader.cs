@@ -148,7 +148,6 @@ public static class ModelConfigReader
         Require("td_x", fields.RequiredInt32("td_x", 1, 4096) == 16, "16: tiles of 16 x 16 weights");
         Require("td_y", fields.RequiredInt32("td_y", 1, 4096) == 16, "16: tiles of 16 x 16 weights");
         Require("split_for_tp", !fields.Boolean("split_for_tp", absent: false), "false: one Hadamard transform over the whole axis");
-        Require("K_v_proj", !fields.Contains("K_v_proj"), "one K for all linears");
 
         string mode = fields.Text("decode_mode") ?? throw fields.Bad("decode_mode", "a code's name");
         List<string> skipped = fields.Texts("skip_list");
@@ -162,7 +161,8 @@ public static class ModelConfigReader
             }
         }
         return new QuantizationParameters(
-            fields.RequiredInt32("K", 1, 8), fields.RequiredInt32("V", 1, 8), mode, fields.Int32("tlut_bits", 0, 16) ?? 0, skipped);
+            fields.RequiredInt32("K", 1, 8), fields.RequiredInt32("V", 1, 8), mode, fields.Int32("tlut_bits", 0, 16) ?? 0, skipped,
+            fields.Int32("K_v_proj", 1, 8));
 
         void Require(string name, bool holds, string supported)
         {

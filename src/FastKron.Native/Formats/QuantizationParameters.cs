@@ -6,4 +6,10 @@ namespace FastKron.Native.Formats;
 /// <param name="DecodeMode">quantlut_sym (HYB), 1mad, 3inst, mul1, mcg.</param>
 /// <param name="TableBits">Index bits of the lookup table; 0 for computed codes.</param>
 /// <param name="SkipList">Linears left dense, as <c>{layer}_{q|k|v|o|gate|up|down}</c>.</param>
-public sealed record QuantizationParameters(int Bits, int Vector, string DecodeMode, int TableBits, IReadOnlyList<string> SkipList);
+/// <param name="ValueBits">K of the value projections (<c>K_v_proj</c>); null for that of all.</param>
+public sealed record QuantizationParameters(int Bits, int Vector, string DecodeMode, int TableBits, IReadOnlyList<string> SkipList, int? ValueBits = null)
+{
+    /// <summary>K of a linear.</summary>
+    /// <param name="module">Module path.</param>
+    public int BitsOf(string module) => ValueBits is { } bits && module.EndsWith(".v_proj", StringComparison.Ordinal) ? bits : Bits;
+}

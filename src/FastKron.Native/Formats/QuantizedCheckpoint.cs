@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Formats;
@@ -10,8 +11,11 @@ namespace FastKron.Native.Formats;
 /// <summary>The tensors of a linear in QTIP's checkpoints, and their reading.</summary>
 /// <remarks>
 /// Of W ≈ diag(SV) U_m Ŵ U_nᵀ diag(SU) with W (m, n) at K bits: <c>trellis</c> I16 ((m/16)(n/16), 16 K), the codes of Ŵ; <c>SU</c> (n);
-/// <c>SV</c> (m), which holds the scale of the matrix; <c>tlut</c> F16 (512, 2), the code's table; <c>rcp</c> I64 (), 0 where one Hadamard
-/// transform spans the axis; <c>tp_rank</c> I64 (), read by nobody where rcp is 0.
+/// <c>SV</c> (m), which holds the scale of the matrix; <c>tlut</c> F16 (512, 2), the table of HYB; <c>rcp</c> I64 (), 0 where one Hadamard
+/// transform spans the axis; <c>tp_rank</c> I64 (), read by nobody where rcp is 0. HYB's bits lie in the kernel layout, those of the computed codes
+/// (V = 1) in the plain one. Files of others differ in ways that are accepted: no <c>rcp</c> and <c>tp_rank</c> (QTIP deletes them on the first forward
+/// pass, so that files written after it lack them), <c>trellis</c> of one dimension, SU and SV in any float type, another K for the value projections.
+/// Source: QTIP, Tseng et al., arXiv:2406.11235; trellis-formats-and-kernels.md section 2.
 /// </remarks>
 public static class QuantizedCheckpoint
 {
@@ -19,7 +23,7 @@ public static class QuantizedCheckpoint
     internal const long SplitPartsValue = 8;
 
     private const string HybridMode = "quantlut_sym";
-    private const int TableBits = 9, Vector = 2, Tile = 16;
+    private const int TableBits = 9, HybridVector = 2, Tile = 16;
     private const string Cure = "config.json and weights are of different models, or the file is of another format";
 
     /// <summary>The name of a linear in <c>skip_list</c>.</summary>
@@ -43,14 +47,17 @@ public static class QuantizedCheckpoint
         QuantizationParameters parameters = folder.Config.Quantization
             ?? throw new InvalidDataException(
                 $"{Path.Combine(folder.Path, "config.json")}: found no quip_params, expected them for the codes of {module}; {Cure}");
-        RequireSupported(parameters.DecodeMode, parameters.Bits, parameters.Vector, Path.Combine(folder.Path, "config.json") + ": quip_params");
-        if (parameters.TableBits != TableBits)
+        int bits = parameters.BitsOf(module);
+        RequireSupported(parameters.DecodeMode, bits, parameters.Vector, Path.Combine(folder.Path, "config.json") + ": quip_params");
+        bool hybrid = parameters.DecodeMode == HybridMode;
+        if (hybrid && parameters.TableBits != TableBits)
         {
             throw new NotSupportedException(
                 $"{Path.Combine(folder.Path, "config.json")}: quip_params.tlut_bits: found {parameters.TableBits}, supported is {TableBits}");
         }
 
-        RequireShape(module, rows, columns);
+        TrellisLayout layout = hybrid ? TrellisLayout.QtipKernel : TrellisLayout.QtipPlain;
+        RequireShape(module, layout, rows, columns);
         string prefix = module + ".";
         if (folder.Contains(prefix + Split) && Number(folder, prefix + Split) is var split and not 0)
         {
@@ -59,67 +66,91 @@ public static class QuantizedCheckpoint
         }
 
         long tiles = (long)(rows / Tile) * (columns / Tile);
-        int words = Tile * parameters.Bits;
+        int words = Tile * bits;
         ushort[] codes = Words(folder, prefix + Trellis, [SafetensorsType.I16, SafetensorsType.U16], [tiles, words], [tiles * words]);
-        ushort[] table = Words(folder, prefix + Table, [SafetensorsType.F16], [1 << TableBits, Vector]);
-        if (FiniteValues.IndexOfFirstBeyond(MemoryMarshal.AsBytes<ushort>(table), DType.F16, DType.F16) is var bad and >= 0)
-        {
-            throw Malformed(
-                folder, $"{prefix}{Table}[{bad / Vector}, {bad % Vector}]", $"{BitConverter.UInt16BitsToHalf(table[bad])}", "a finite number");
-        }
+        TrellisCodebook code = hybrid ? TrellisCodes.Hybrid(bits, ReadTable(folder, prefix + Table)) : Computed(parameters.DecodeMode, bits)!;
         return new QuantizedWeights(
-            module, rows, columns, TrellisCodes.Hybrid(parameters.Bits, table), TrellisLayout.QtipKernel, codes,
-            Scales(folder, prefix + InputScale, columns), Scales(folder, prefix + OutputScale, rows));
+            module, rows, columns, code, layout, codes, Scales(folder, prefix + InputScale, columns), Scales(folder, prefix + OutputScale, rows));
     }
 
+    /// <summary>Where QTIP's loader takes the bits of a code to lie.</summary>
+    internal static TrellisLayout LayoutOf(TrellisCodebook code) => code.Name == HybridMode ? TrellisLayout.QtipKernel : TrellisLayout.QtipPlain;
+
     /// <summary>The tensors of one linear.</summary>
-    internal static SafetensorsTensor[] Tensors(string module, int rows, int columns, int bits, SafetensorsType signs)
+    internal static SafetensorsTensor[] Tensors(string module, int rows, int columns, TrellisCodebook code, SafetensorsType signs)
     {
-        RequireShape(module, rows, columns);
-        return
+        RequireShape(module, LayoutOf(code), rows, columns);
+        SafetensorsTensor[] tensors =
         [
-            new($"{module}.{Trellis}", SafetensorsType.I16, [(long)(rows / Tile) * (columns / Tile), Tile * bits]),
+            new($"{module}.{Trellis}", SafetensorsType.I16, [(long)(rows / Tile) * (columns / Tile), Tile * code.Bits]),
             new($"{module}.{InputScale}", signs, [columns]),
             new($"{module}.{OutputScale}", SafetensorsType.F32, [rows]),
-            new($"{module}.{Table}", SafetensorsType.F16, [1 << TableBits, Vector]),
             new($"{module}.{Split}", SafetensorsType.I64, []),
             new($"{module}.{SplitParts}", SafetensorsType.I64, []),
         ];
+        return code.Table.IsEmpty ? tensors : [.. tensors, new($"{module}.{Table}", SafetensorsType.F16, [1 << TableBits, HybridVector])];
     }
 
     /// <summary>The <c>quip_params</c> of a folder.</summary>
-    internal static JsonObject Parameters(TrellisCodebook codebook, IReadOnlyList<string> skip) => new()
+    internal static JsonObject Parameters(TrellisCodebook codebook, TrellisCodebook values, IReadOnlyList<string> skip)
     {
-        ["codebook"] = "bitshift",
-        ["codebook_version"] = 0,
-        ["L"] = TrellisCodebook.StateBits,
-        ["K"] = codebook.Bits,
-        ["V"] = codebook.Vector,
-        ["tlut_bits"] = TableBits,
-        ["decode_mode"] = codebook.Name,
-        ["td_x"] = Tile,
-        ["td_y"] = Tile,
-        ["split_for_tp"] = false,
-        ["skip_list"] = skip.Count == 0 ? null : new JsonArray([.. skip.Select(static name => (JsonNode)name)]),
-    };
+        var parameters = new JsonObject
+        {
+            ["codebook"] = "bitshift",
+            ["codebook_version"] = 0,
+            ["L"] = TrellisCodebook.StateBits,
+            ["K"] = codebook.Bits,
+            ["V"] = codebook.Vector,
+            ["tlut_bits"] = codebook.Table.IsEmpty ? 0 : TableBits,
+            ["decode_mode"] = codebook.Name,
+            ["td_x"] = Tile,
+            ["td_y"] = Tile,
+            ["split_for_tp"] = false,
+            ["skip_list"] = skip.Count == 0 ? null : new JsonArray([.. skip.Select(static name => (JsonNode)name)]),
+        };
+        if (values.Bits != codebook.Bits)
+            parameters["K_v_proj"] = values.Bits;
+        if (codebook.Name is "mul1" or "mcg")              // EXL3's codes, which QTIP's own loader has not
+            parameters["fastkron_extension"] = true;
+        return parameters;
+    }
 
-    /// <summary>Refuses every code but HYB at 2, 3 or 4 bits, whose bits lie in the kernel layout.</summary>
+    /// <summary>Refuses every code but HYB at 2, 3 or 4 bits, and the computed ones.</summary>
     internal static void RequireSupported(string mode, int bits, int vector, string where)
     {
-        if (mode != HybridMode || bits is < 2 or > 4 || vector != Vector)
+        bool supported = mode == HybridMode ? bits is >= 2 and <= 4 && vector == HybridVector : bits is >= 1 and <= 8 && vector == 1 && Computed(mode, bits) is not null;
+        if (!supported)
         {
-            throw new NotSupportedException(
-                $"{where}: found {mode} with K = {bits}, V = {vector}; supported is {HybridMode} (HYB) with K = 2, 3 or 4 and V = {Vector}");
+            throw new NotSupportedException($"{where}: found {mode} with K = {bits}, V = {vector}; "
+                + $"supported is {HybridMode} (HYB) with K = 2, 3 or 4 and V = {HybridVector}, and 1mad, 3inst, mcg and mul1 with K = 1 to 8 and V = 1");
         }
     }
 
-    private static void RequireShape(string module, int rows, int columns)
+    // A code without table, or null.
+    private static TrellisCodebook? Computed(string mode, int bits) => mode switch
     {
-        const int SuperTile = 2 * Tile;     // the kernel layout groups tiles 2 × 2
-        if (rows % SuperTile != 0 || columns % SuperTile != 0)
+        "1mad" => TrellisCodes.OneMad(bits),
+        "3inst" => TrellisCodes.ThreeInstructions(bits),
+        "mcg" => TrellisCodes.MultiplicativeCongruence(bits),
+        "mul1" => TrellisCodes.MultipliedSums(bits),
+        _ => null,
+    };
+
+    private static ushort[] ReadTable(ModelFolder folder, string name)
+    {
+        ushort[] table = Words(folder, name, [SafetensorsType.F16], [1 << TableBits, HybridVector]);
+        int bad = FiniteValues.IndexOfFirstBeyond(MemoryMarshal.AsBytes<ushort>(table), DType.F16, DType.F16);
+        return bad < 0 ? table
+            : throw Malformed(folder, $"{name}[{bad / HybridVector}, {bad % HybridVector}]", $"{BitConverter.UInt16BitsToHalf(table[bad])}", "a finite number");
+    }
+
+    private static void RequireShape(string module, TrellisLayout layout, int rows, int columns)
+    {
+        int multiple = TrellisPacking.Granularity(layout);
+        if (rows % multiple != 0 || columns % multiple != 0)
         {
             throw new NotSupportedException(
-                $"{module}: found shape ({rows}, {columns}), supported are multiples of {SuperTile} both ways; skip this linear");
+                $"{module}: found shape ({rows}, {columns}), supported are multiples of {multiple} both ways; skip this linear");
         }
     }
 
@@ -167,9 +198,13 @@ public static class QuantizedCheckpoint
             for (int i = 0; i < length; i++)
                 scales[i] = MemoryMarshal.Cast<byte, BFloat16>(stored)[i].ToSingle();
         }
+        else if (tensor.Type == SafetensorsType.F64)
+        {
+            TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, double>(stored), scales);
+        }
         else
         {
-            throw Malformed(folder, name, $"type {tensor.Type}", "F32, F16 or BF16");
+            throw Malformed(folder, name, $"type {tensor.Type}", "F32, F16, BF16 or F64");
         }
         RequireFinite(folder, name, scales);
         return scales;

@@ -14,14 +14,15 @@ public sealed class QuantizedCheckpointWriter : IDisposable
 {
     private readonly ModelFolderWriter _folder;
     private readonly ModelConfig _config;
-    private readonly TrellisCodebook _codebook;
+    private readonly TrellisCodebook _codebook, _valueCodebook;
     private readonly IReadOnlyList<string> _skip;
     private readonly Dictionary<string, (int Rows, int Columns)> _pending = [];
     private readonly DType _signType;
 
-    private QuantizedCheckpointWriter(ModelFolder source, TrellisCodebook codebook, IReadOnlyList<string> skip, string output, long shardBytes)
+    private QuantizedCheckpointWriter(
+        ModelFolder source, TrellisCodebook codebook, TrellisCodebook valueCodebook, IReadOnlyList<string> skip, string output, long shardBytes)
     {
-        (_config, _codebook, _skip) = (source.Config, codebook, skip);
+        (_config, _codebook, _valueCodebook, _skip) = (source.Config, codebook, valueCodebook, skip);
         (_signType, SafetensorsType stored) = SignType(source);
         List<PlannedTensor> tensors = [];
         foreach (BlockLinear linear in BlockLinears.All)
@@ -33,7 +34,7 @@ public sealed class QuantizedCheckpointWriter : IDisposable
                 string module = linear.ModulePath(layer);
                 (int rows, int columns) = linear.Shape(_config);
                 _pending.Add(module, (rows, columns));
-                foreach (SafetensorsTensor tensor in QuantizedCheckpoint.Tensors(module, rows, columns, codebook.Bits, stored))
+                foreach (SafetensorsTensor tensor in QuantizedCheckpoint.Tensors(module, rows, columns, CodeOf(module), stored))
                     tensors.Add(new PlannedTensor(tensor, Copied: false));
             }
         }
@@ -48,18 +49,25 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     /// <summary>Prepares the output beside its final place.</summary>
     /// <param name="source">The dense model; stays open until this is disposed.</param>
     /// <param name="output">Folder to make; must not exist.</param>
-    /// <param name="codebook">HYB at 2, 3 or 4 bits: the rate of all linears.</param>
+    /// <param name="codebook">HYB at 2, 3 or 4 bits, or a computed code: that of all linears.</param>
     /// <param name="skip">Linears that stay dense, as <c>{layer}_{q|k|v|o|gate|up|down}</c>.</param>
     /// <param name="shardBytes">Largest file in bytes; one tensor is never split.</param>
-    /// <exception cref="NotSupportedException">Another code, a quantized source, or a linear that is no multiple of 32 both ways.</exception>
+    /// <param name="valueCodebook">The same code at another rate for the value projections; null for the rate of all.</param>
+    /// <exception cref="NotSupportedException">Another code, a quantized source, or a linear that is no multiple of 32 (computed codes: 16) both ways.</exception>
+    /// <exception cref="ArgumentException">The value projections have another code.</exception>
     /// <exception cref="IOException">The output exists, or cannot be made.</exception>
     public static QuantizedCheckpointWriter Create(
-        ModelFolder source, string output, TrellisCodebook codebook, IReadOnlyList<string> skip, long shardBytes = ModelFolderWriter.DefaultShardBytes)
+        ModelFolder source, string output, TrellisCodebook codebook, IReadOnlyList<string> skip, long shardBytes = ModelFolderWriter.DefaultShardBytes,
+        TrellisCodebook? valueCodebook = null)
     {
+        TrellisCodebook values = valueCodebook ?? codebook;
+        if (values.Name != codebook.Name)
+            throw new ArgumentException($"{output}: value projections in {values.Name}, expected {codebook.Name}, the code of all linears", nameof(valueCodebook));
         QuantizedCheckpoint.RequireSupported(codebook.Name, codebook.Bits, codebook.Vector, $"{output}: code");
+        QuantizedCheckpoint.RequireSupported(values.Name, values.Bits, values.Vector, $"{output}: code of the value projections");
         if (source.Config.Quantization is not null)
             throw new NotSupportedException($"{source.Path}: is quantized already; supported is a dense model as source");
-        return new QuantizedCheckpointWriter(source, codebook, skip, output, shardBytes);
+        return new QuantizedCheckpointWriter(source, codebook, values, skip, output, shardBytes);
     }
 
     /// <summary>Writes one linear.</summary>
@@ -73,7 +81,8 @@ public sealed class QuantizedCheckpointWriter : IDisposable
         _folder.Write(prefix + QuantizedCheckpoint.Trellis, MemoryMarshal.AsBytes<ushort>(weights.Codes));
         _folder.Write(prefix + QuantizedCheckpoint.InputScale, signs);
         _folder.Write(prefix + QuantizedCheckpoint.OutputScale, MemoryMarshal.AsBytes<float>(weights.OutputScale));
-        _folder.Write(prefix + QuantizedCheckpoint.Table, MemoryMarshal.AsBytes(weights.Codebook.Table.Span));
+        if (!weights.Codebook.Table.IsEmpty)
+            _folder.Write(prefix + QuantizedCheckpoint.Table, MemoryMarshal.AsBytes(weights.Codebook.Table.Span));
         _folder.Write(prefix + QuantizedCheckpoint.Split, BitConverter.GetBytes(0L));
         _folder.Write(prefix + QuantizedCheckpoint.SplitParts, BitConverter.GetBytes(QuantizedCheckpoint.SplitPartsValue));
         _pending.Remove(weights.Name);
@@ -91,11 +100,13 @@ public sealed class QuantizedCheckpointWriter : IDisposable
             throw new InvalidOperationException(
                 $"{_folder.Path}: {_pending.Count} linears were not written: {string.Join(", ", _pending.Keys.Take(5))}");
         }
-        _folder.Complete(config => config["quip_params"] = QuantizedCheckpoint.Parameters(_codebook, _skip), origin, cancellation);
+        _folder.Complete(config => config["quip_params"] = QuantizedCheckpoint.Parameters(_codebook, _valueCodebook, _skip), origin, cancellation);
     }
 
     /// <summary>Deletes what was written unless it was completed.</summary>
     public void Dispose() => _folder.Dispose();
+
+    private TrellisCodebook CodeOf(string module) => module.EndsWith(".v_proj", StringComparison.Ordinal) ? _valueCodebook : _codebook;
 
     // SU is kept in the model's type, as QTIP loads it: what config.json declares, else what the embedding has.
     private static (DType, SafetensorsType) SignType(ModelFolder source) => source.Config.TensorType switch
@@ -114,16 +125,16 @@ public sealed class QuantizedCheckpointWriter : IDisposable
             throw new ArgumentException($"{_folder.Path}: {name} is no linear that waits to be written");
         if (weights.Rows != shape.Rows || weights.Columns != shape.Columns)
             throw new ArgumentException($"{name}: expected shape ({shape.Rows}, {shape.Columns}), found ({weights.Rows}, {weights.Columns})");
-        TrellisCodebook code = weights.Codebook;
-        if (code.Name != _codebook.Name || code.Bits != _codebook.Bits || code.Vector != _codebook.Vector || code.Table.Length != _codebook.Table.Length)
+        TrellisCodebook code = weights.Codebook, expected = CodeOf(name);
+        if (code.Name != expected.Name || code.Bits != expected.Bits || code.Vector != expected.Vector || code.Table.Length != expected.Table.Length)
         {
             throw new ArgumentException(
-                $"{name}: expected {_codebook.Name} at {_codebook.Bits} bits, found {code.Name} at {code.Bits} bits with a table of {code.Table.Length}");
+                $"{name}: expected {expected.Name} at {expected.Bits} bits, found {code.Name} at {code.Bits} bits with a table of {code.Table.Length}");
         }
-        if (weights.Layout != TrellisLayout.QtipKernel)
+        if (weights.Layout != QuantizedCheckpoint.LayoutOf(code))
         {
             throw new ArgumentException(
-                $"{name}: expected layout {TrellisLayout.QtipKernel}, which QTIP's loader takes this code to have, found {weights.Layout}");
+                $"{name}: expected layout {QuantizedCheckpoint.LayoutOf(code)}, which QTIP's loader takes this code to have, found {weights.Layout}");
         }
         long words = (long)shape.Rows * shape.Columns * code.Bits / 16;
         if (weights.Codes.Length != words || weights.InputScale.Length != shape.Columns || weights.OutputScale.Length != shape.Rows)

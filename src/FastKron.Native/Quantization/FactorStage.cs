@@ -46,8 +46,9 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
     /// <exception cref="InvalidDataException">The file is missing, damaged, or of another linear or shape.</exception>
     public KroneckerFactors? Load(LinearShape linear)
     {
-        string? path = options.FactorsFrom is { } made ? Path.Combine(made, FactorFile.NameOf(linear.Name)) : options.Fisher is null ? null : run.ArtefactPath(Artefact(linear));
-        return path is null ? null : FactorFile.Read(path, linear.Name, linear.Rows, linear.Columns);
+        if (options.FactorsFrom is { } made)
+            return FactorFolder.Read(made, linear.Kind, linear.Layer, linear.Rows, linear.Columns);
+        return options.Fisher is null ? null : FactorFile.Read(run.ArtefactPath(Artefact(linear)), linear.Name, linear.Rows, linear.Columns);
     }
 
     private void Save(KroneckerFactors factors)

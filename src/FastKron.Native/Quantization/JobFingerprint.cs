@@ -68,7 +68,7 @@ public static class JobFingerprint
         foreach (string file in Directory.EnumerateFiles(path).Order(StringComparer.Ordinal))
         {
             string extension = Path.GetExtension(file);
-            if (extension is ".json" or ".safetensors" or ".model" or ".jinja" or ".txt")
+            if (extension is ".json" or ".safetensors" or ".model" or ".jinja" or ".txt" or ".pt")
                 all.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {HashFile(file)}\n"));
         }
         return Convert.ToHexStringLower(all.GetHashAndReset());

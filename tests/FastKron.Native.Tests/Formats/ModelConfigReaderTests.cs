@@ -119,7 +119,6 @@ public sealed class ModelConfigReaderTests : IDisposable
     public void Read_UnsupportedFeature_NamesItAndWhatIsSupported(string field, string named) => Assert.That(
         () => Read(field), Throws.TypeOf<NotSupportedException>().With.Message.Contains(named).And.Message.Contains("config.json").And.Message.Contains("supported is"));
 
-    [TestCase("\"K_v_proj\": 4")]
     [TestCase("\"split_for_tp\": true")]
     [TestCase("\"codebook_version\": 1")]
     public void Read_UnsupportedQuipParameter_NamesIt(string field) => Assert.That(

@@ -210,7 +210,7 @@ public sealed class QuantizedCheckpointTests : IDisposable
     [Test]
     public void Create_UnsupportedCodeOrShape_SaysWhatIsSupported()
     {
-        var computed = new TrellisCodebook("3inst", 2, 1, new float[TrellisCodebook.States], default);
+        var computed = new TrellisCodebook("3inst", 9, 1, new float[TrellisCodebook.States], default);
         Assert.That(() => QuantizedCheckpointWriter.Create(_source, Output, computed, []), Throws.TypeOf<NotSupportedException>().With.Message.Contains("3inst").And.Message.Contains("quantlut_sym"));
 
         using ModelFolder odd = ModelFolder.Open(SharedData.Path("models/stories260K_hf"));
@@ -263,6 +263,7 @@ public sealed class QuantizedCheckpointTests : IDisposable
     [TestCase("trellis", "I32", new long[] { 640, 16 })]
     [TestCase("SU", "BF16", new long[] { 1, 256 })]
     [TestCase("SU", "I16", new long[] { 256 })]
+    [TestCase("SV", "I32", new long[] { 640 })]
     [TestCase("SV", "F32", new long[] { 320, 2 })]
     [TestCase("tlut", "F16", new long[] { 2, 512 })]
     [TestCase("tlut", "BF16", new long[] { 512, 2 })]

@@ -1,0 +1,40 @@
+using FastKron.Native.Formats;
+
+namespace FastKron.Native.Fisher;
+
+/// <summary>A folder with the factors of a model's linears, made by this program or by the published ones.</summary>
+/// <remarks>
+/// Of a linear such as <c>model.layers.3.mlp.down_proj</c> one of: <c>model.layers.3.mlp.down_proj.safetensors</c> (<see cref="FactorFile"/>);
+/// <c>model_layers_3_mlp_down_proj.safetensors</c> with <c>XF</c> and <c>YF</c> (FastKron); <c>3_down_hin.pt</c> and <c>3_down_hout.pt</c>, or one of them
+/// (YAQA; the other factor is then the identity).
+/// </remarks>
+public static class FactorFolder
+{
+    /// <summary>Reads the factors of a linear; the caller disposes them.</summary>
+    /// <param name="folder">Folder.</param>
+    /// <param name="linear">Which linear of its block.</param>
+    /// <param name="layer">Number of the block.</param>
+    /// <param name="outputs">m.</param>
+    /// <param name="inputs">n.</param>
+    /// <returns>Factors with mean diagonal 1.</returns>
+    /// <exception cref="InvalidDataException">None, more than one kind, or files that are damaged or of another linear or shape.</exception>
+    public static KroneckerFactors Read(string folder, BlockLinear linear, int layer, int outputs, int inputs)
+    {
+        string module = linear.ModulePath(layer), sketch = Path.Combine(folder, $"{layer}_{linear.ShortName()}");
+        string own = Path.Combine(folder, FactorFile.NameOf(module)), published = Path.Combine(folder, $"{module.Replace('.', '_')}.safetensors");
+        string? hIn = Existing(sketch + "_hin.pt"), hOut = Existing(sketch + "_hout.pt");
+        string?[] kinds = [Existing(own), Existing(published), hIn ?? hOut];
+        if (kinds.Count(static path => path is not null) != 1)
+        {
+            string found = kinds.All(static path => path is null) ? "no factors" : string.Join(" and ", kinds.OfType<string>().Select(Path.GetFileName));
+            throw MalformedFile.In(
+                folder, module, found, $"one of {Path.GetFileName(own)}, {Path.GetFileName(published)} or {Path.GetFileName(sketch)}_hin.pt and _hout.pt",
+                "give the folder that fastkron factors made for this model, or one of FastKron's or YAQA's");
+        }
+        return kinds[0] is not null ? FactorFile.Read(own, module, outputs, inputs)
+            : kinds[1] is not null ? ForeignFactors.ReadPublished(published, module, outputs, inputs)
+            : ForeignFactors.ReadSketch(hOut, hIn, module, outputs, inputs);
+    }
+
+    private static string? Existing(string path) => File.Exists(path) ? path : null;
+}
