@@ -111,6 +111,16 @@ public sealed class RunDirectory : IDisposable
         _lock.Dispose();
     }
 
+    /// <summary>What differs between two sets of options, in words; empty where they are the same.</summary>
+    internal static string[] Differences(IReadOnlyDictionary<string, string> earlier, IReadOnlyDictionary<string, string> job) =>
+    [
+        .. from key in earlier.Keys.Union(job.Keys).Order(StringComparer.Ordinal)
+           let then = earlier.GetValueOrDefault(key, "(absent)")
+           let now = job.GetValueOrDefault(key, "(absent)")
+           where then != now
+           select $"{key} was {then}, is {now}",
+    ];
+
     private static void CheckJob(string path, IReadOnlyDictionary<string, string> job)
     {
         if (!File.Exists(path))
@@ -127,11 +137,7 @@ public sealed class RunDirectory : IDisposable
         {
             throw new InvalidDataException($"{path}: not a job file ({e.Message}); delete the run directory and start again", e);
         }
-        string[] differences = [.. from key in earlier.Keys.Union(job.Keys).Order(StringComparer.Ordinal)
-                                   let then = earlier.GetValueOrDefault(key, "(absent)")
-                                   let now = job.GetValueOrDefault(key, "(absent)")
-                                   where then != now
-                                   select $"{key} was {then}, is {now}"];
+        string[] differences = Differences(earlier, job);
         if (differences.Length > 0)
             throw new InvalidDataException($"{System.IO.Path.GetDirectoryName(path)}: holds an unfinished run with other options: {string.Join("; ", differences)}. Give the same options, another --output, or delete that folder");
     }

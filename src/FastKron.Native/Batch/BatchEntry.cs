@@ -1,0 +1,79 @@
+using System.Text.Json.Serialization;
+
+namespace FastKron.Native.Batch;
+
+/// <summary>One model with the methods and rates that are wanted of it; the defaults are those of <c>fastkron quantize</c>.</summary>
+/// <remarks>Settable throughout: source-generated reading takes an absent init-only property for the type's default and not for the one written here.</remarks>
+public sealed record BatchEntry
+{
+    /// <summary>Hugging Face folder of the original.</summary>
+    [JsonRequired]
+    public required string Model { get; set; }
+
+    /// <summary>First part of the jobs' names; null for the name of the model's folder.</summary>
+    public string? Name { get; set; }
+
+    /// <summary>See <see cref="BatchMethods"/>.</summary>
+    public IReadOnlyList<string> Methods { get; set; } = ["likelihood"];
+
+    /// <summary>2, 3 or 4.</summary>
+    public IReadOnlyList<int> Bits { get; set; } = [2];
+
+    /// <summary>qtip or dense.</summary>
+    public string Format { get; set; } = "qtip";
+
+    /// <summary>Linears left dense.</summary>
+    public IReadOnlyList<string> Skip { get; set; } = [];
+
+    /// <summary>Folder of factors to use for every method but none; null to make them, once for all rates.</summary>
+    public string? FactorsFrom { get; set; }
+
+    /// <summary>Calibration text.</summary>
+    public IReadOnlyList<string> Calibration { get; set; } = ["self:"];
+
+    /// <summary>Calibration tokens.</summary>
+    public int Tokens { get; set; } = 712_500;
+
+    /// <summary>Gradients a matrix.</summary>
+    public int Gradients { get; set; } = 75;
+
+    /// <summary>Longest calibration sequence; null for the default.</summary>
+    public int? Context { get; set; }
+
+    /// <summary>Seed of signs, labels and sampled text.</summary>
+    public ulong Seed { get; set; }
+
+    /// <summary>Text to measure original and result on; null for none.</summary>
+    public string? Evaluate { get; set; }
+
+    /// <summary>Tokens of an evaluation block; null for the default.</summary>
+    public int? Block { get; set; }
+
+    /// <summary>Use only the first so many blocks; null for all.</summary>
+    public int? MaxBlocks { get; set; }
+
+    /// <summary>First part of the jobs' names.</summary>
+    internal string Label => Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(Model)));
+
+    /// <summary>The first value out of range, or null.</summary>
+    internal (string Field, string Found, string Expected)? Problem()
+    {
+        if (Label.Length == 0 || Label.AsSpan().ContainsAny(Path.GetInvalidFileNameChars()) || Label is "." or "..")
+            return ("name", $"'{Label}'", "the name of a folder");
+        if (Methods.FirstOrDefault(method => !BatchMethods.Names.Contains(method)) is { } unknown)
+            return ("methods", $"'{unknown}'", $"{string.Join(", ", BatchMethods.Names)}");
+        if (Methods.Count == 0 || Bits.Count == 0)
+            return (Methods.Count == 0 ? "methods" : "bits", "none", "at least one");
+        if (Bits.FirstOrDefault(bits => bits is < 2 or > 4, 2) is var bad && bad != 2)
+            return ("bits", $"{bad}", "2, 3 or 4");
+        if (Format is not ("qtip" or "dense"))
+            return ("format", $"'{Format}'", "qtip or dense");
+        (string, int?, int)[] numbers = [("tokens", Tokens, 1), ("gradients", Gradients, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1)];
+        foreach ((string field, int? value, int minimum) in numbers)
+        {
+            if (value < minimum)
+                return (field, $"{value}", $"at least {minimum}");
+        }
+        return null;
+    }
+}

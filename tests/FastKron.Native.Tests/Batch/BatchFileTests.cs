@@ -1,0 +1,51 @@
+using FastKron.Native.Batch;
+using FastKron.Native.Tests.Formats;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Batch;
+
+public sealed class BatchFileTests
+{
+    [Test]
+    public void Read_EntriesWithLists_ExpandsInOrder()
+    {
+        BatchFile file = Read("""{"output": "out", "jobs": [{"model": "models/a/", "methods": ["none", "likelihood"], "bits": [2, 4]}, {"model": "models/b", "name": "c", "seed": 7}]}""");
+        Assert.That(file.Expand().Select(job => job.Name), Is.EqualTo(new[] { "a-none-2bit", "a-none-4bit", "a-likelihood-2bit", "a-likelihood-4bit", "c-likelihood-2bit" }));
+        Assert.That(file.Expand()[^1].Output, Is.EqualTo(Path.Combine("out", "c-likelihood-2bit")));
+        Assert.That((file.Jobs[1].Seed, file.Jobs[1].Tokens, file.Jobs[1].Gradients), Is.EqualTo((7UL, 712_500, 75)));
+    }
+
+    [TestCase("{\n\"output\": \"o\",\n\"jobs\": [{\"model\": \"m\",\n\"bitz\": [2]}]}", "line 4")]
+    [TestCase("{\n\"output\": \"o\", \"job\": []}", "line 2")]
+    [TestCase("{\"output\": \"o\"}", "jobs")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"bits\": [2]}]}", "model")]
+    [TestCase("{\"output\": \"o\", \"jobs\": []}", "jobs: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [null]}", "jobs[0]")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"bits\": [2, 5]}]}", "jobs[0].bits: found 5")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"bits\": []}]}", "jobs[0].bits: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"bits\": [\"2\"]}]}", "line 1")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"ldlq\"]}]}", "jobs[0].methods: found 'ldlq'")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"format\": \"gguf\"}]}", "jobs[0].format: found 'gguf'")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"tokens\": 0}]}", "jobs[0].tokens: found 0")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"name\": \"a/b\"}]}", "jobs[0].name: found 'a/b'")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"x/m\"}, {\"model\": \"y/m\"}]}", "m-likelihood-2bit twice")]
+    [TestCase("{\"output\": \"o\", \"output\": \"o\", \"jobs\": []}", "line 1")]
+    [TestCase("{", "line 1")]
+    [TestCase("[]", "line 1")]
+    [TestCase("null", "null")]
+    public void Read_Malformed_NamesFileAndPlace(string json, string named)
+    {
+        using TemporaryFolder folder = new();
+        string path = folder.File("jobs.json");
+        File.WriteAllText(path, json);
+        Assert.That(() => BatchFile.Read(path), Throws.TypeOf<InvalidDataException>().With.Message.StartsWith(path).And.Message.Contains(named).And.Message.Not.Contains("\n"));
+    }
+
+    private static BatchFile Read(string json)
+    {
+        using TemporaryFolder folder = new();
+        string path = folder.File("jobs.json");
+        File.WriteAllText(path, json);
+        return BatchFile.Read(path);
+    }
+}
