@@ -37,7 +37,8 @@ public sealed record BatchFile
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{path}: line {e.LineNumber + 1}: {e.Message.ReplaceLineEndings(" ")} Expected \"output\" and \"jobs\" as fastkron batch --help shows; {Cure}", e);
+            throw new InvalidDataException(
+                $"{path}: line {e.LineNumber + 1}: {e.Message.ReplaceLineEndings(" ")} Expected \"output\" and \"jobs\" as fastkron batch --help shows; {Cure}", e);
         }
         if (file.Jobs.Count == 0)
             throw MalformedFile.In(path, "jobs", "none", "at least one", Cure);

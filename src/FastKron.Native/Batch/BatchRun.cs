@@ -21,6 +21,7 @@ public sealed class BatchRun
     private readonly string _folder;
     private readonly IBackend _backend;
     private readonly Action<string>? _warn;
+    private readonly Dictionary<(BatchEntry Entry, string Method), string> _factorFolders = [];      // hashing a model is worth doing once
     private readonly Dictionary<string, string> _failedFactors = [];     // folder → why
 
     /// <summary>Prepares a batch.</summary>
@@ -44,7 +45,10 @@ public sealed class BatchRun
                     return null;
                 string? factors = FactorFolderOf(job);
                 if (job.SharesFactors && !Directory.Exists(factors) && collections.Add(factors!))
-                    Estimate($"factors/{Path.GetFileName(factors)}", () => QuantizationPlan.Make(job.FactorOptions(_warn) with { Output = factors! }, _backend, factorsOnly: true));
+                {
+                    QuantizationOptions collection = job.FactorOptions(_warn) with { Output = factors! };
+                    Estimate($"factors/{Path.GetFileName(factors)}", () => QuantizationPlan.Make(collection, _backend, factorsOnly: true));
+                }
                 return QuantizationPlan.Make(job.Options(factors, _warn), _backend);
             });
         }
@@ -56,7 +60,8 @@ public sealed class BatchRun
             {
                 QuantizationPlan? plan = make();
                 costs.Add(plan is null ? new BatchCost(name, 0, 0, 0, 0, "finished", CanStart: true) : new BatchCost(
-                    name, plan.Linears.Quantized.Sum(l => l.Weights), plan.Memory.Sum(m => m.Bytes), plan.DiskBytes, plan.Stages.Sum(s => s.Seconds), plan.Warning, CanStart: true));
+                    name, plan.Linears.Quantized.Sum(l => l.Weights), plan.Memory.Sum(m => m.Bytes), plan.DiskBytes, plan.Stages.Sum(s => s.Seconds),
+                    plan.Warning, CanStart: true));
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
@@ -82,7 +87,9 @@ public sealed class BatchRun
             try
             {
                 bool finished = IsFinished(job);
-                QuantizationReport report = finished ? ReportFiles.Read(job.Output) : await RunAsync(job, digest, onStart, progress, cancellationToken).ConfigureAwait(false);
+                QuantizationReport report = finished
+                    ? ReportFiles.Read(job.Output)
+                    : await RunAsync(job, digest, onStart, progress, cancellationToken).ConfigureAwait(false);
                 results.Add(Describe(job, finished ? BatchState.Finished : BatchState.Done, report));
             }
             catch (Exception e) when (e is not OperationCanceledException)
@@ -132,9 +139,11 @@ public sealed class BatchRun
     {
         if (!job.SharesFactors)
             return job.Method == "none" ? null : job.Entry.FactorsFrom;
+        if (_factorFolders.TryGetValue((job.Entry, job.Method), out string? known))
+            return known;
         string fingerprint = string.Concat(JobFingerprint.Compute(job.FactorOptions(_warn), _backend).Select(pair => $"{pair.Key}={pair.Value}\n"));
         string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(fingerprint)))[..12];
-        return Path.Combine(_folder, "factors", $"{job.Entry.Label}-{job.Method}-{hash}");
+        return _factorFolders[(job.Entry, job.Method)] = Path.Combine(_folder, "factors", $"{job.Entry.Label}-{job.Method}-{hash}");
     }
 
     // Refuses a job that was begun or finished with other settings.
@@ -150,9 +159,14 @@ public sealed class BatchRun
     {
         TextReport? text = report.Evaluation?.Texts is [var first, ..] ? first : null;
         return new BatchResult(
-            job.Name, job.Entry.Model, job.Method, job.Bits, state, Error: null, report.Output, report.Size.StoredBits, text?.Measured.Perplexity, text?.Original?.Perplexity,
-            text?.Divergence?.Mean, text?.Divergence?.StandardError, report.Stages.Sum(stage => stage.Seconds));
+            job.Name, job.Entry.Model, job.Method, job.Bits, state, Error: null, report.Output, report.Size.StoredBits,
+            text?.Measured.Perplexity, text?.Original?.Perplexity, text?.Divergence?.Mean, text?.Divergence?.StandardError, report.Stages.Sum(stage => stage.Seconds));
     }
 
-    private static string OneLine(Exception e) => (e is InvalidDataException or IOException or NotSupportedException or ArgumentException ? e.Message : $"{e.GetType().Name}: {e.Message}").ReplaceLineEndings(" ");
+    // What a user can cause speaks for itself; of anything else the kind is worth knowing.
+    private static string OneLine(Exception e)
+    {
+        bool expected = e is InvalidDataException or IOException or NotSupportedException or ArgumentException;
+        return (expected ? e.Message : $"{e.GetType().Name}: {e.Message}").ReplaceLineEndings(" ");
+    }
 }

@@ -30,7 +30,10 @@ internal static class BatchSettings
         }
         string[] differences = RunDirectory.Differences(earlier, job.Settings());
         if (differences.Length > 0)
-            throw new InvalidDataException($"{path}: the job was begun with other settings: {string.Join("; ", differences)}; give the entry another \"name\", or delete this file with {job.Output}");
+        {
+            throw new InvalidDataException($"{path}: the job was begun with other settings: {string.Join("; ", differences)}; "
+                + $"give the entry another \"name\", or delete this file with {job.Output}");
+        }
     }
 
     private static string PathOf(BatchJob job) => job.Output + ".settings.json";

@@ -40,7 +40,8 @@ public sealed class TorchTensorFile : IDisposable
                 throw MalformedFile.In(path, "shape", SafetensorsTensor.Describe(tensor.Shape), "fewer elements", Cure);
             elements *= tensor.Shape[axis];
         }
-        _values = archive.GetEntry($"{prefix}data/{tensor.Key}") ?? throw MalformedFile.In(path, $"data/{MalformedFile.Quote(tensor.Key)}", "nothing", "the elements", "the file is incomplete: copy it again");
+        _values = archive.GetEntry($"{prefix}data/{tensor.Key}")
+            ?? throw MalformedFile.In(path, $"data/{MalformedFile.Quote(tensor.Key)}", "nothing", "the elements", "the file is incomplete: copy it again");
         if (_values.CompressedLength != _values.Length)
             throw MalformedFile.In(path, _values.FullName, "compressed elements", "stored ones, as torch.save writes them", Cure);
         if (tensor.Offset != 0 || tensor.StorageElements != elements || _values.Length != elements * sizeof(float))

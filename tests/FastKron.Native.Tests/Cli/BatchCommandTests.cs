@@ -13,7 +13,7 @@ public sealed class BatchCommandTests
         string jobs = Write(folder, """{"model": "MODEL", "methods": ["none"]}, {"model": "MODEL-gone", "methods": ["none"]}""");
         FastkronResult result = FastkronProcess.Run("batch", jobs, "--device", "cpu");
         Assert.That(result.ExitCode, Is.EqualTo(1));
-        Assert.That(result.Output, Does.Match("model-none-2bit +. done").And.Match("model-gone-none-2bit +. failed"));
+        Assert.That(result.Output, Does.Match(@"model-none-2bit +\| +done").And.Match(@"model-gone-none-2bit +\| +failed"));
         Assert.That(result.Error, Does.Contain("failed: model-gone-none-2bit: ").And.Contain("model-gone: no such folder").And.Not.Contain("   at "));
 
         FastkronResult json = FastkronProcess.Run("batch", jobs, "--json", "--device", "cpu");
