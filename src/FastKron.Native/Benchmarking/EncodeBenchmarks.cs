@@ -12,9 +12,15 @@ internal static class EncodeBenchmarks
     // exllamav3 1.4.1 quantize_tiles and QTIP's PyTorch encoder on an H100, Mweights/s: trellis-formats-and-kernels.md section 6.
     private static readonly Dictionary<(string Code, int Bits), (string Name, double Rate)> Rivals = new()
     {
-        [("HYB", 2)] = ("QTIP", 0.86), [("HYB", 3)] = ("QTIP", 1.03), [("HYB", 4)] = ("QTIP", 0.97),
-        [("3INST", 2)] = ("exllamav3 1.4.1", 18.9), [("3INST", 3)] = ("exllamav3 1.4.1", 18.9), [("3INST", 4)] = ("exllamav3 1.4.1", 19.8),
-        [("MUL1", 2)] = ("exllamav3 1.4.1", 16.7), [("MUL1", 3)] = ("exllamav3 1.4.1", 19.0), [("MUL1", 4)] = ("exllamav3 1.4.1", 20.0),
+        [("HYB", 2)] = ("QTIP", 0.86),
+        [("HYB", 3)] = ("QTIP", 1.03),
+        [("HYB", 4)] = ("QTIP", 0.97),
+        [("3INST", 2)] = ("exllamav3 1.4.1", 18.9),
+        [("3INST", 3)] = ("exllamav3 1.4.1", 18.9),
+        [("3INST", 4)] = ("exllamav3 1.4.1", 19.8),
+        [("MUL1", 2)] = ("exllamav3 1.4.1", 16.7),
+        [("MUL1", 3)] = ("exllamav3 1.4.1", 19.0),
+        [("MUL1", 4)] = ("exllamav3 1.4.1", 20.0),
     };
 
     public static IEnumerable<TimedOperation> Cases(IBackend backend)
