@@ -18,6 +18,8 @@ public sealed record BenchmarkSuite(string Name, string Description, Func<IBacke
         new("hadamard", "randomised Hadamard transforms of every base order: bytes against the copy", HadamardBenchmarks.Cases),
         new("attention", "causal attention, forward and backward", AttentionBenchmarks.Cases),
         new("encode", "trellis encoding of tiles: every code and rate, both tail-biting windows", EncodeBenchmarks.Cases),
+        new("kronecker", "half-steps over a stack of gradients, dense and triangular; inverse roots", KroneckerBenchmarks.Cases),
+        new("lanczos", "orthogonalisation of Lanczos vectors: bytes against the copy", LanczosBenchmarks.Cases),
         new("block", "forward and backward of one LLaMA-3-8B-shaped decoder block", BlockBenchmarks.Cases),
     ];
 
