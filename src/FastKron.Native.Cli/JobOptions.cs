@@ -7,10 +7,15 @@ namespace FastKron.Native.Cli;
 /// <summary>The options that say how factors are made; shared by <c>quantize</c> and <c>factors</c>.</summary>
 internal sealed class JobOptions
 {
-    private readonly Option<string> _preset = Choice("--preset", "default, or published: true labels and the Lanczos solver, as the FastKron paper has it", "default", "published");
-    private readonly Option<string> _factors = Choice("--factors", "fastkron (both Kronecker factors), activation (inputs only: LDLQ) or none", "fastkron", "activation", "none");
+    private const string None = "none";
+
+    private readonly Option<string> _preset = Choice("--preset", string.Join("; ", FisherPreset.All.Select(p => $"{p.Name}: {p.Description}")), [.. FisherPreset.All.Select(p => p.Name)]);
+    private readonly Option<string?> _factors = new("--factors")
+    {
+        Description = "what factors are made of: fastkron (minibatch gradients), per-sequence (gradients of sequences), token-likelihood, sketch-a, sketch-b, activation (inputs only: LDLQ) or none (default: the preset's)",
+    };
     private readonly Option<string?> _solver = new("--solver") { Description = "likelihood, power or lanczos (default: the preset's)" };
-    private readonly Option<int?> _iterations = new("--iterations") { Description = "iterations of likelihood and power, steps of lanczos (default: the solver's own)" };
+    private readonly Option<int?> _iterations = new("--iterations") { Description = "iterations of likelihood and power, steps of lanczos, passes of token-likelihood and the sketches (default: their own)" };
     private readonly Option<string?> _labels = new("--labels") { Description = "sampled from the model, or true next tokens (default: the preset's)" };
     private readonly Option<bool> _centre = new("--centre") { Description = "remove the mean gradient" };
     private readonly Option<string[]> _calibration = new("--calibration")
@@ -20,12 +25,13 @@ internal sealed class JobOptions
         AllowMultipleArgumentsPerToken = true,
     };
     private readonly Option<int> _gradients = new("--gradients") { Description = "gradients per matrix", DefaultValueFactory = _ => 75 };
-    private readonly Option<int> _tokens = new("--tokens") { Description = "calibration tokens in all", DefaultValueFactory = _ => 712_500 };
+    private readonly Option<int?> _tokens = new("--tokens") { Description = "calibration tokens in all (default: the preset's, 712500)" };
     private readonly Option<int?> _context = new("--context") { Description = "longest calibration sequence in tokens (default: 2048, or the model's context if shorter)" };
     private readonly Option<ulong> _seed = new("--seed") { Description = "seed of signs, labels and sampled text", DefaultValueFactory = _ => 0UL };
 
     public JobOptions()
     {
+        _factors.AcceptOnlyFromAmong([.. Enum.GetValues<FactorSource>().Select(s => s.ToText()), None]);
         _solver.AcceptOnlyFromAmong("likelihood", "power", "lanczos");
         _labels.AcceptOnlyFromAmong("sampled", "true");
     }
@@ -46,34 +52,39 @@ internal sealed class JobOptions
         Output = output,
         Fisher = ReadFisher(parsed),
         Calibration = parsed.GetValue(_calibration)!,
-        Tokens = parsed.GetValue(_tokens),
-        Context = parsed.GetValue(_context),
+        Tokens = parsed.GetValue(_tokens) ?? Preset(parsed).Tokens,
+        Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
         Seed = parsed.GetValue(_seed),
         Warn = Output.Warn,
     };
 
     public static string[] Split(string? list) => list?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
 
+    private FisherPreset Preset(ParseResult parsed) => FisherPreset.All.First(p => p.Name == parsed.GetValue(_preset));
+
     private FisherOptions? ReadFisher(ParseResult parsed)
     {
-        string source = parsed.GetValue(_factors)!;
-        if (source == "none")
+        FisherOptions preset = Preset(parsed).Options;
+        string source = parsed.GetValue(_factors) ?? preset.Source.ToText();
+        if (source == None)
             return null;
-        bool published = parsed.GetValue(_preset) == "published";
-        SolverOptions solver = (parsed.GetValue(_solver), published) switch
+        SolverKind kind = parsed.GetValue(_solver) switch
         {
-            ("likelihood", _) or (null, false) => new SolverOptions { Kind = SolverKind.Likelihood },
-            ("power", _) => new SolverOptions { Kind = SolverKind.Power },
-            (_, true) => SolverOptions.Published,
-            _ => new SolverOptions { Kind = SolverKind.Lanczos },
+            "likelihood" => SolverKind.Likelihood,
+            "power" => SolverKind.Power,
+            "lanczos" => SolverKind.Lanczos,
+            _ => preset.Solver.Kind,
         };
+        SolverOptions solver = kind == preset.Solver.Kind ? preset.Solver : new SolverOptions { Kind = kind };
         if (parsed.GetValue(_iterations) is { } iterations)
             solver = solver with { Iterations = iterations, LanczosSteps = iterations };
-        return new FisherOptions
+        FactorSource chosen = Enum.GetValues<FactorSource>().First(s => s.ToText() == source);
+        return preset with
         {
-            Source = source == "activation" ? FactorSource.Activation : FactorSource.FastKron,
+            Source = chosen,
+            Passes = parsed.GetValue(_iterations) ?? (chosen == preset.Source ? preset.Passes : null),
             Solver = solver,
-            Labels = (parsed.GetValue(_labels) ?? (published ? "true" : "sampled")) == "true" ? LabelSource.True : LabelSource.Sampled,
+            Labels = parsed.GetValue(_labels) is { } labels ? labels == "true" ? LabelSource.True : LabelSource.Sampled : preset.Labels,
             Centering = parsed.GetValue(_centre) ? GradientCentering.Mean : GradientCentering.None,
             Gradients = parsed.GetValue(_gradients),
             Seed = parsed.GetValue(_seed),

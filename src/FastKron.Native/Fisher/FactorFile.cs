@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -17,6 +18,9 @@ public static class FactorFile
 {
     /// <summary>Version of the format that is written, and the only one that is read.</summary>
     public const int Version = 1;
+
+    // Rows are gathered to so many bytes for one call to the system.
+    private const int PieceBytes = 4 << 20;
 
     private const string FormatName = "fastkron-factors", In = "hin", Out = "hout";
     private const string Cure = "delete the file and make the factors again";
@@ -41,8 +45,15 @@ public static class FactorFile
         using var writer = SafetensorsWriter.Create(path, tensors, metadata);
         foreach ((string name, Tensor factor) in present)
         {
+            var piece = new ArrayBufferWriter<byte>(PieceBytes);
             for (int row = 0; row < factor.Rows; row++)
-                writer.Write(name, MemoryMarshal.AsBytes(factor.Row<float>(row)[..(row + 1)]));
+            {
+                piece.Write(MemoryMarshal.AsBytes(factor.Row<float>(row)[..(row + 1)]));
+                if (piece.WrittenCount < PieceBytes && row < factor.Rows - 1)
+                    continue;
+                writer.Write(name, piece.WrittenSpan);
+                piece.ResetWrittenCount();
+            }
         }
         writer.Commit();
     }

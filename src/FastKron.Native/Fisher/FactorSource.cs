@@ -6,6 +6,18 @@ public enum FactorSource
     /// <summary>Minibatch gradients: both factors.</summary>
     FastKron,
 
+    /// <summary>Gradients of single sequences: both factors, with any solver.</summary>
+    PerSequence,
+
+    /// <summary>Outer products of single tokens, weighed by the inverse of the other factor.</summary>
+    TokenLikelihood,
+
+    /// <summary>Outer products of single tokens, weighed by the other factor: YAQA's Sketch A.</summary>
+    SketchA,
+
+    /// <summary>Gradients of single sequences, a few power iterations: YAQA's Sketch B.</summary>
+    SketchB,
+
     /// <summary>Second moment of the inputs, X ᵀX/T: hIn only, the matrix that LDLQ uses.</summary>
     Activation,
 }
@@ -33,12 +45,25 @@ public enum GradientCentering
 /// <summary>The words used for these on the command line and in files.</summary>
 public static class FisherNames
 {
-    /// <summary>fastkron or activation.</summary>
+    /// <summary>fastkron, per-sequence, token-likelihood, sketch-a, sketch-b or activation.</summary>
     public static string ToText(this FactorSource source) => source switch
     {
         FactorSource.FastKron => "fastkron",
+        FactorSource.PerSequence => "per-sequence",
+        FactorSource.TokenLikelihood => "token-likelihood",
+        FactorSource.SketchA => "sketch-a",
+        FactorSource.SketchB => "sketch-b",
         FactorSource.Activation => "activation",
         _ => throw new ArgumentOutOfRangeException(nameof(source)),
+    };
+
+    /// <summary>Passes over the data where the options say nothing: 3 for token-likelihood, 4 for Sketch A, 1 for Sketch B; 0 for sources that have solvers.</summary>
+    public static int DefaultPasses(this FactorSource source) => source switch
+    {
+        FactorSource.TokenLikelihood => 3,
+        FactorSource.SketchA => 4,
+        FactorSource.SketchB => 1,
+        _ => 0,
     };
 
     /// <summary>sampled or true.</summary>

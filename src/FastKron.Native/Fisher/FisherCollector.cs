@@ -41,15 +41,17 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         else
         {
             StageSeconds = new GradientSweep(model, options).Run(
-                minibatches, isWanted, stack => Fit(output, stack, tokens, cancellationToken), progress, cancellationToken);
+                minibatches, isWanted, stream => Fit(output, stream, tokens, cancellationToken), progress, cancellationToken);
         }
         output.Complete();
     }
 
-    private void Fit(FactorOutput output, GradientStack stack, long tokens, CancellationToken cancellationToken)
+    private void Fit(FactorOutput output, IKrausStream stream, long tokens, CancellationToken cancellationToken)
     {
-        using SolvedFactors solved = FactorSolvers.Solve(stack, options.Solver, cancellationToken);
-        output.Add(stack.Name, solved.HOut, solved.HIn, solved.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() });
+        using SolvedFactors solved = options.Source.DefaultPasses() > 0
+            ? SketchSolver.Solve(stream, options, cancellationToken)
+            : FactorSolvers.Solve(stream, options.Solver, cancellationToken);
+        output.Add(stream.Name, solved.HOut, solved.HIn, solved.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() });
     }
 
     private void AddMoment(FactorOutput output, string name, Tensor moment, long tokens)

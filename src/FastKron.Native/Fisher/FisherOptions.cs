@@ -11,6 +11,9 @@ public sealed record FisherOptions
     /// <summary>How factors are fitted to gradients.</summary>
     public SolverOptions Solver { get; init; } = new();
 
+    /// <summary>Passes of token-likelihood and the sketches over the data; null for <see cref="FisherNames.DefaultPasses"/>.</summary>
+    public int? Passes { get; init; }
+
     /// <summary>Labels of the loss.</summary>
     public LabelSource Labels { get; init; } = LabelSource.Sampled;
 

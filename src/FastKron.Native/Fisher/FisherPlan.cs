@@ -79,7 +79,7 @@ public sealed record FisherPlan
         var shell = new FisherPlan
         {
             WeightBytes = WeightBytesOf(config, element),
-            ScratchBytes = DecoderModel.ScratchBytes(config, batch, backend) + size.Tokens * sizeof(int) * IntegersOfAToken,
+            ScratchBytes = (backend.IsHost ? 0 : LibraryBytes) + DecoderModel.ScratchBytes(config, batch, backend) + size.Tokens * sizeof(int) * IntegersOfAToken,
             StackBytes = 0,
             SolverBytes = BlockLinears.All.Max(l => SolverBytesOf(l.Shape(config), options, backend)),
             StateBytes = state,
@@ -94,8 +94,8 @@ public sealed record FisherPlan
         bool activation = options.Source == FactorSource.Activation;
         int blocks = config.Layers - size.LowestBlock;
         int all = activation ? 1 : blocks + 1, fewest = activation ? 1 : InputSchedule.Fewest(config.Layers, size.LowestBlock) + 1;
-        shell = shell with { Groups = Group(config, options, perGradient > batch, device - shell.DeviceBytes - (backend.IsHost ? fewest * state : 0)) };
-        shell = shell with { StackBytes = shell.Groups.Max(g => g.Sum(l => StackBytesOf(l, config, options, perGradient > batch))) };
+        shell = shell with { Groups = activation ? [BlockLinears.All] : Group(StackOf, device - shell.DeviceBytes - (backend.IsHost ? fewest * state : 0)) };
+        shell = shell with { StackBytes = shell.Groups.Max(g => g.Sum(StackOf)) };
 
         int resident = (int)Math.Clamp((device - shell.DeviceBytes) / Math.Max(1, state), 0, all);
         if (backend.IsHost)
@@ -109,6 +109,8 @@ public sealed record FisherPlan
         shell = shell with { WindowBytes = resident < all ? wider : window };
         return shell.WithStates(
             resident, Math.Max(fit, needed), config, size, activation, fit < needed ? Short(host, shell.OutputBytes + needed * state) : null);
+
+        long StackOf(BlockLinear linear) => StackBytesOf(linear, config, options, size.Tokens, element, perGradient > batch);
     }
 
     // Ids, positions, true labels, drawn labels.
@@ -135,16 +137,14 @@ public sealed record FisherPlan
     }
 
     // As few groups as fit, in the order of the linears; one that fits nowhere stands alone.
-    private static List<IReadOnlyList<BlockLinear>> Group(ModelConfig config, FisherOptions options, bool inPieces, long free)
+    private static List<IReadOnlyList<BlockLinear>> Group(Func<BlockLinear, long> bytesOf, long free)
     {
-        if (options.Source == FactorSource.Activation)
-            return [BlockLinears.All];
         var groups = new List<IReadOnlyList<BlockLinear>>();
         var open = new List<BlockLinear>();
         long used = 0;
         foreach (BlockLinear linear in BlockLinears.All)
         {
-            long bytes = StackBytesOf(linear, config, options, inPieces);
+            long bytes = bytesOf(linear);
             if (open.Count > 0 && used + bytes > free)
             {
                 groups.Add([.. open]);
@@ -158,11 +158,13 @@ public sealed record FisherPlan
         return groups;
     }
 
-    private static long StackBytesOf(BlockLinear linear, ModelConfig config, FisherOptions options, bool inPieces)
+    private static long StackBytesOf(BlockLinear linear, ModelConfig config, FisherOptions options, long tokens, int element, bool inPieces)
     {
         (int outputs, int inputs) = linear.Shape(config);
         if (options.Source == FactorSource.Activation)
             return ActivationSweep.Groups.Contains(linear) ? Square(inputs) * sizeof(float) : 0;
+        if (options.Source != FactorSource.FastKron)
+            return tokens * (outputs + inputs) * element;
         // A gradient that comes in pieces is summed in F32.
         return (long)outputs * inputs * (options.Gradients * options.GradientType.Size() + (inPieces ? sizeof(float) : 0));
     }
@@ -175,7 +177,13 @@ public sealed record FisherPlan
         long pair = (Square(shape.Outputs) + Square(shape.Inputs)) * sizeof(float), largest = Square(Math.Max(shape.Outputs, shape.Inputs));
         if (options.Source == FactorSource.Activation)
             return Square(shape.Inputs) * sizeof(float);
-        long products = backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes;
+        if (options.Source is FactorSource.SketchA or FactorSource.TokenLikelihood)
+        {
+            // Products and weighed rows of a chunk, the narrow factor, F64 for a root.
+            return TokenStream.ChunkTokens * (shape.Outputs + shape.Inputs) * (long)sizeof(float) + 2 * pair + largest * (2 * sizeof(double) + sizeof(float) + sizeof(short));
+        }
+        long products = options.Source == FactorSource.FastKron ? 0 : SequenceStream.ScratchBytes(shape.Outputs, shape.Inputs, options.GradientType);
+        products += backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes;
         return products + options.Solver.Kind switch
         {
             SolverKind.Likelihood => 2 * pair + largest * (2 * sizeof(double) + sizeof(float)),
@@ -183,6 +191,9 @@ public sealed record FisherPlan
             _ => (options.Solver.LanczosSteps + 2L) * pair,
         };
     }
+
+    // Workspaces of a device's libraries, lists of work.
+    private const long LibraryBytes = 64L << 20;
 
     // Intermediate products of a Kronecker operation, libraries' workspaces.
     private const long ProductBytes = 1L << 30;

@@ -8,7 +8,7 @@ namespace FastKron.Native.Fisher;
 /// matrix product.</summary>
 /// <remarks>Each gradient is one float32 sum over its minibatch, rounded once to the stack's type. Bytes: m·K·n·2 in BF16.</remarks>
 [SuppressMessage("Naming", "CA1711", Justification = "Gradients stacked in one matrix; no collection")]
-public sealed class GradientStack : IKrausStream, IDisposable
+public sealed class GradientStack : IKrausStore
 {
     private readonly Tensor _stack;   // (m, K·n)
     private Tensor? _sum;             // (m, n) F32: the running gradient while its minibatch comes in several pieces
@@ -81,6 +81,9 @@ public sealed class GradientStack : IKrausStream, IDisposable
             Backend.Convert(_sum, Gradient(Count++));
     }
 
+    /// <inheritdoc/>
+    void IKrausStore.Append(MicroBatch batch, Tensor x, Tensor d) => Append(x, d, batch.Last);
+
     /// <summary>A view of gradient <paramref name="index"/>: (m, n), with gaps between rows.</summary>
     public Tensor Gradient(int index) => _stack.SliceColumns(index * Inputs, Inputs);
 
@@ -126,7 +129,7 @@ public sealed class GradientStack : IKrausStream, IDisposable
     }
 
     /// <inheritdoc/>
-    public double FisherNorm()
+    public double? FisherNorm()
     {
         RequireComplete();
         using Tensor products = Backend.Allocate(Type, Operators, Operators);   // ⟨G_k, G_l⟩, a sum over the m rows

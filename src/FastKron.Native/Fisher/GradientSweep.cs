@@ -27,7 +27,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     /// <exception cref="InsufficientMemoryException">An allocation failed: bytes, cure.</exception>
     /// <exception cref="ArithmeticException">The model's logits hold NaN.</exception>
     public IReadOnlyDictionary<CollectionStage, double> Run(
-        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<GradientStack> accept,
+        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<IKrausStream> accept,
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         CollectionSize size = MicroBatch.SizeOf(minibatches);
@@ -46,7 +46,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         try
         {
             using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
-            var pass = new Pass(batches, store, clock, meter, cancellationToken);
+            var pass = new Pass(batches, size.Tokens, store, clock, meter, cancellationToken);
             var inputs = new HiddenState?[model.Config.Layers];
             HiddenState gradient = ForwardAll(pass, schedule, inputs);
             TopGradient(pass, gradient, size.Tokens);
@@ -72,7 +72,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         double forward = (layers + schedule.Recomputed) * FisherWork.Forward(model.Config), backward = (layers - lowest) * FisherWork.Backward(model.Config);
         IEnumerable<ILinear> wanted = model.Blocks.SelectMany(b => b.Linears).Where(l => isWanted(l.Name));
         return tokens * (forward + FisherWork.Head(model.Config) + backward)
-            + wanted.Sum(l => FisherWork.Solver(options.Solver, gradients, l.Outputs, l.Inputs));
+            + wanted.Sum(l => FisherWork.Solver(options, gradients, tokens, l.Outputs, l.Inputs));
     }
 
     // Leaves the inputs that the schedule keeps, and returns the last block's output.
@@ -177,32 +177,32 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     // Once for each group of linears; the last time the gradient moves on to the block below.
     private void SweepBlock(
         Pass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
-        Func<string, bool> isWanted, Action<GradientStack> accept)
+        Func<string, bool> isWanted, Action<IKrausStream> accept)
     {
         DecoderBlock block = model.Blocks[layer];
         ILinear[][] wanted = [.. groups.Select(g => g.Select(kind => block.Linears[(int)kind]).Where(l => isWanted(l.Name)).ToArray()).Where(g => g.Length > 0)];
         for (int group = 0; group < Math.Max(1, wanted.Length); group++)
         {
             bool last = group >= wanted.Length - 1;
-            using var stacks = new BlockStacks(_backend, wanted.ElementAtOrDefault(group) ?? [], gradientCount, options.GradientType, pass.Clock);
+            using var stores = new BlockStores(wanted.ElementAtOrDefault(group) ?? [], linear => CreateStore(linear, gradientCount, pass.Tokens), pass.Clock);
             for (int i = 0; i < pass.Batches.Count; i++)
-                Backward(pass, block, i, inputs, gradients, stacks, last);
-            foreach (GradientStack stack in stacks.All)
+                Backward(pass, block, i, inputs, gradients, stores, last);
+            foreach (IKrausStore store in stores.All)
             {
                 pass.CancellationToken.ThrowIfCancellationRequested();
                 using (pass.Clock.Enter(CollectionStage.Solve))
                 {
-                    if (options.Centering == GradientCentering.Mean)
+                    if (options.Centering == GradientCentering.Mean && store is GradientStack stack)
                         stack.Center();
-                    accept(stack);
+                    accept(store);
                 }
-                pass.Meter.Add(FisherWork.Solver(options.Solver, gradientCount, stack.Outputs, stack.Inputs), layer, stack.Name);
-                stack.Dispose();
+                pass.Meter.Add(FisherWork.Solver(options, gradientCount, pass.Tokens, store.Outputs, store.Inputs), layer, store.Name);
+                store.Dispose();
             }
         }
     }
 
-    private void Backward(Pass pass, DecoderBlock block, int batch, HiddenState inputs, HiddenState gradients, BlockStacks stacks, bool last)
+    private void Backward(Pass pass, DecoderBlock block, int batch, HiddenState inputs, HiddenState gradients, BlockStores stores, bool last)
     {
         pass.CancellationToken.ThrowIfCancellationRequested();
         HiddenStore store = pass.Store;
@@ -216,9 +216,9 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
                 _backend.Convert(gradient.Tensor, copy.Tensor);
             gradient = copy;
         }
-        stacks.MinibatchEnds = pass.Batches[batch].Last;
+        stores.Batch = pass.Batches[batch];
         using (pass.Clock.Enter(CollectionStage.Backward))
-            block.Backward(pass.Batches[batch].Batch, input.Tensor, gradient.Tensor, stacks);
+            block.Backward(pass.Batches[batch].Batch, input.Tensor, gradient.Tensor, stores);
         if (last)
             store.Write(gradient, gradients, batch);
         else
@@ -228,39 +228,58 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
             pass.Meter.Add(pass.Batches[batch].Batch.Tokens * FisherWork.Backward(model.Config), block.Index);
     }
 
-    private sealed record Pass(List<MicroBatch> Batches, HiddenStore Store, StageClock Clock, ProgressMeter Meter, CancellationToken CancellationToken);
+    private sealed record Pass(List<MicroBatch> Batches, long Tokens, HiddenStore Store, StageClock Clock, ProgressMeter Meter, CancellationToken CancellationToken);
 
-    // Appends the gradients of some linears of one block.
-    private sealed class BlockStacks : ILinearObserver, IDisposable
+    private IKrausStore CreateStore(ILinear linear, int gradients, long tokens)
     {
-        private readonly Dictionary<string, GradientStack> _stacks = [];
+        (int m, int n) = (linear.Outputs, linear.Inputs);
+        return options.Source switch
+        {
+            FactorSource.FastKron => new GradientStack(_backend, linear.Name, m, n, gradients, options.GradientType),
+            FactorSource.PerSequence or FactorSource.SketchB => new SequenceStream(_backend, linear.Name, options.Source, m, n, tokens, options.GradientType),
+            _ => new TokenStream(_backend, linear.Name, options.Source, m, n, tokens),
+        };
+    }
+
+    // Fills the stores of some linears of one block.
+    private sealed class BlockStores : ILinearObserver, IDisposable
+    {
+        private readonly Dictionary<string, IKrausStore> _stores = [];
         private readonly StageClock _clock;
 
-        public BlockStacks(IBackend backend, IEnumerable<ILinear> linears, int gradients, DType type, StageClock clock)
+        public BlockStores(IEnumerable<ILinear> linears, Func<ILinear, IKrausStore> create, StageClock clock)
         {
             _clock = clock;
-            foreach (ILinear linear in linears)
-                _stacks.Add(linear.Name, new GradientStack(backend, linear.Name, linear.Outputs, linear.Inputs, gradients, type));
+            try
+            {
+                foreach (ILinear linear in linears)
+                    _stores.Add(linear.Name, create(linear));
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
         }
 
-        /// <summary>Whether the next observed piece completes its minibatch.</summary>
-        public bool MinibatchEnds { get; set; }
+        /// <summary>The micro-batch that is observed next.</summary>
+        public MicroBatch? Batch { get; set; }
 
         /// <summary>In the order of the block's linears.</summary>
-        public IEnumerable<GradientStack> All => _stacks.Values;
+        public IEnumerable<IKrausStore> All => _stores.Values;
 
         public void Observe(ILinear linear, Tensor x, Tensor d)
         {
-            if (!_stacks.TryGetValue(linear.Name, out GradientStack? stack))
+            if (!_stores.TryGetValue(linear.Name, out IKrausStore? store))
                 return;
             using (_clock.Enter(CollectionStage.Stack))
-                stack.Append(x, d, MinibatchEnds);
+                store.Append(Batch!, x, d);
         }
 
         public void Dispose()
         {
-            foreach (GradientStack stack in _stacks.Values)
-                stack.Dispose();
+            foreach (IKrausStore store in _stores.Values)
+                store.Dispose();
         }
     }
 }

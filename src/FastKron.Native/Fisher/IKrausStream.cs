@@ -50,5 +50,6 @@ public interface IKrausStream
     void Gram(KroneckerSide side, Tensor? root, Tensor result);
 
     /// <summary>‖F‖_F = ‖R‖_F = (1/K) √(Σ_kl ⟨G_k, G_l⟩²).</summary>
-    double FisherNorm();
+    /// <remarks>Null where it would take more work than fitting the factors.</remarks>
+    double? FisherNorm();
 }

@@ -33,7 +33,7 @@ public sealed class LanczosSolver : IFactorSolver
                 b = Combine(stream, right, projected.Right);
                 double sigma = projected.Values[0];
                 double scale = sigma * PowerSolver.Normalize(stream, a, "A") * PowerSolver.Normalize(stream, b, "B");
-                double fisherNorm = stream.FisherNorm();
+                double? fisherNorm = stream.FisherNorm();
                 var evidence = new FactorEvidence
                 {
                     Source = stream.Source,

@@ -79,7 +79,7 @@ public sealed class LikelihoodSolver : IFactorSolver
     }
 
     // L⁻¹ of value + εI = L Lᵀ, made in F64, in the stream's type.
-    private static Root InverseRoot(IKrausStream stream, Tensor value, double epsilon)
+    internal static Root InverseRoot(IKrausStream stream, Tensor value, double epsilon)
     {
         IBackend backend = stream.Backend;
         using Tensor work = backend.Allocate(DType.F64, value.Rows, value.Columns);
@@ -98,5 +98,5 @@ public sealed class LikelihoodSolver : IFactorSolver
     }
 
     // L⁻¹ and ln det of a damped factor L Lᵀ.
-    private sealed record Root(Tensor Inverse, double LogDeterminant);
+    internal sealed record Root(Tensor Inverse, double LogDeterminant);
 }

@@ -45,7 +45,7 @@ public sealed class PowerSolver : IFactorSolver
                 break;
         }
         double diagonalA = Normalize(stream, a.Value, "A"), diagonalB = Normalize(stream, b.Value, "B");
-        double fisherNorm = stream.FisherNorm();
+        double? fisherNorm = stream.FisherNorm();
         var evidence = new FactorEvidence
         {
             Source = stream.Source,

@@ -30,11 +30,17 @@ internal static class FisherWork
     /// <summary>Of logits and the gradient of the final hidden state, per token.</summary>
     public static double Head(ModelConfig config) => 4.0 * config.VocabularySize * config.HiddenSize;
 
-    /// <summary>Of all half-steps of one linear: dense products with one triangle of the second, or both triangular.</summary>
-    public static double Solver(SolverOptions solver, int gradients, int outputs, int inputs)
+    /// <summary>Of all half-steps of one linear: dense products with one triangle of the second, or both triangular; of sources that keep tokens, the passes
+    /// over them.</summary>
+    public static double Solver(FisherOptions options, int gradients, long tokens, int outputs, int inputs)
     {
-        int halfSteps = 2 * (solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
+        SolverOptions solver = options.Solver;
+        double weights = (double)outputs * inputs, squares = (double)outputs * outputs + (double)inputs * inputs;
+        if (options.Source is FactorSource.SketchA or FactorSource.TokenLikelihood)
+            return (options.Passes ?? options.Source.DefaultPasses()) * tokens * (squares + Math.Max(outputs, inputs));
+        int halfSteps = 2 * (options.Source == FactorSource.SketchB ? options.Passes ?? 1 : solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
         double share = solver.Kind == SolverKind.Likelihood ? 1 : 1.5;
-        return halfSteps * share * gradients * outputs * (double)inputs * (outputs + inputs);
+        double made = options.Source == FactorSource.FastKron ? 0 : 2.0 * tokens * weights;    // the sequences' gradients, anew in each half-step
+        return halfSteps * (share * gradients * weights * (outputs + inputs) + made);
     }
 }

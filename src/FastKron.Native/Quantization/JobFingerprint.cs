@@ -43,7 +43,11 @@ public static class JobFingerprint
     {
         job["gradients"] = Number(fisher.Gradients);
         job["labels"] = fisher.Labels.ToText();
-        if (fisher.Source != FactorSource.FastKron)
+        if (fisher.Source.DefaultPasses() > 0)
+            job["passes"] = Number(fisher.Passes ?? fisher.Source.DefaultPasses());
+        if (fisher.Source == FactorSource.TokenLikelihood)
+            job["epsilon"] = Number(fisher.Solver.Epsilon);
+        if (fisher.Source is not (FactorSource.FastKron or FactorSource.PerSequence))
             return;
         job["centering"] = fisher.Centering.ToString().ToLowerInvariant();
         SolverOptions solver = fisher.Solver;

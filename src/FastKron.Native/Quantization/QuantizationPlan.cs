@@ -39,7 +39,7 @@ public sealed record QuantizationPlan(
         SafetensorsTensor[] tensors = [.. folder.TensorNames.Select(folder.Describe)];
         long weights = linears.Quantized.Sum(l => l.Weights), stored = tensors.Sum(t => t.Bytes), parameters = tensors.Sum(t => 8 * t.Bytes / t.Type.Bits);
         bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
-        long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher?.Source == FactorSource.FastKron ? Triangle(l.Rows) : 0)) * sizeof(float);
+        long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher is { Source: not FactorSource.Activation } ? Triangle(l.Rows) : 0)) * sizeof(float);
         long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
         long disk = (factorsOnly ? 0 : output + weights * options.Bits / 8) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
 

@@ -22,8 +22,9 @@ public sealed class BFloat16ProductsTests
         (IReadOnlyList<int[]> sequences, _) = SelfCalibration.Sample(model, 64 * 128, 128, seed: 1);
         IReadOnlyList<int[]>[] minibatches = [.. sequences.Chunk((sequences.Count + 63) / 64).Select(IReadOnlyList<int[]> (chunk) => chunk)];
         string[] wanted = ["model.layers.3.self_attn.k_proj", "model.layers.3.self_attn.o_proj"];
-        new GradientSweep(model, new FisherOptions { GradientType = DType.F32 }).Run(minibatches, wanted.Contains, stack =>
+        new GradientSweep(model, new FisherOptions { GradientType = DType.F32 }).Run(minibatches, wanted.Contains, stream =>
         {
+            var stack = (GradientStack)stream;
             using GradientStack exact = Copy(stack, DType.F64), rounded = Copy(stack, DType.BF16);
             using SolvedFactors expected = FactorSolvers.Solve(exact, new SolverOptions());
             using SolvedFactors actual = FactorSolvers.Solve(new RoundedProducts(rounded), new SolverOptions());
@@ -90,6 +91,6 @@ public sealed class BFloat16ProductsTests
             }
         }
 
-        public double FisherNorm() => stack.FisherNorm();
+        public double? FisherNorm() => stack.FisherNorm();
     }
 }

@@ -28,7 +28,7 @@ public sealed class CollectionMemoryTests
         long withoutStates = plan.DeviceBytes - plan.ResidentStates * plan.StateBytes;
         (Dictionary<string, float[]> actual, FisherPlan tight) = Collect(folder, backendName, roomy with { MaxDeviceBytes = withoutStates });
         if (source != FactorSource.Activation)
-            Assert.That(tight.ResidentStates, Is.LessThan(plan.ResidentStates));
+            Assert.That(tight.ResidentStates < plan.ResidentStates || tight.Groups.Count > plan.Groups.Count, "fewer states, or linears one after the other");
         Assert.That(actual, Is.EqualTo(expected));
     }
 

@@ -240,8 +240,11 @@ public sealed class GradientSweepTests(string backendName)
     private Dictionary<string, float[][]> Sweep(FisherOptions options, Func<string, bool>? isWanted = null)
     {
         var gradients = new Dictionary<string, float[][]>();
-        new GradientSweep(_model, options).Run(Minibatches, isWanted ?? (_ => true), stack =>
-            gradients.Add(stack.Name, [.. Enumerable.Range(0, stack.Count).Select(k => Download(stack, k))]));
+        new GradientSweep(_model, options).Run(Minibatches, isWanted ?? (_ => true), stream =>
+        {
+            var stack = (GradientStack)stream;
+            gradients.Add(stack.Name, [.. Enumerable.Range(0, stack.Count).Select(k => Download(stack, k))]);
+        });
         return gradients;
     }
 

@@ -1,0 +1,253 @@
+using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
+using FastKron.Native.Models;
+using FastKron.Native.Tests.Compute;
+using FastKron.Native.Tests.Models;
+using NUnit.Framework;
+
+namespace FastKron.Native.Tests.Fisher;
+
+/// <summary>Estimators over kept tokens against their definitions, in float64 on small dense matrices.</summary>
+public sealed class SketchSolverTests
+{
+    private const int Outputs = 6, Inputs = 9;
+    private const double Tolerance = 1e-4;     // float32 sums of some 50 terms, twice, against float64
+
+    private readonly IBackend _backend = Backends.Create("cpu");    // the definitions are read from host memory, in float32
+    private DecoderModel _model = null!;
+
+    [OneTimeSetUp]
+    public void Create() => _model = RandomModel.Create(_backend, RandomModel.Config(ModelFamily.Llama));
+
+    [OneTimeTearDown]
+    public void Release()
+    {
+        _model.Dispose();
+        _backend.Dispose();
+    }
+
+    [Test]
+    public void Solve_SketchA_FollowsItsDefinition([Values(2, 3, 4)] int passes)
+    {
+        using var data = new Data(this, [5, 1, 12, 7, 20]);
+        using TokenStream stream = data.Tokens(FactorSource.SketchA);
+        using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchA, Passes = passes }, default);
+
+        double[,] b = Normalized(Moment(data.X, _ => 1)), a = new double[Outputs, Outputs];
+        for (int pass = 1; pass < passes; pass++)
+        {
+            if (pass % 2 == 1)
+                a = Normalized(Moment(data.D, t => Quadratic(b, data.X, t)));
+            else
+                b = Normalized(Moment(data.X, t => Quadratic(a, data.D, t)));
+        }
+        AssertEqual(actual, a, b);
+        Assert.That((actual.Evidence.Source, actual.Evidence.HalfSteps, actual.Evidence.Gradients), Is.EqualTo(("sketch-a", passes, 45)));
+        Assert.That(() => SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchA, Passes = 1 }, default), Throws.ArgumentException);
+    }
+
+    [Test]
+    public void Solve_TokenLikelihood_FollowsItsDefinition()
+    {
+        const double Epsilon = 0.01;
+        using var data = new Data(this, [30, 41]);
+        using TokenStream stream = data.Tokens(FactorSource.TokenLikelihood);
+        using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.TokenLikelihood }, default);
+
+        double[,] b = Normalized(Moment(data.X, _ => 1)), inverse = DampedInverse(b, Epsilon);
+        double[,] a = Normalized(Moment(data.D, t => Quadratic(inverse, data.X, t)));
+        inverse = DampedInverse(a, Epsilon);
+        b = Normalized(Moment(data.X, t => Quadratic(inverse, data.D, t)));
+        AssertEqual(actual, a, b);
+    }
+
+    [Test]
+    public void Solve_SketchB_FollowsItsDefinition([Values(1, 2, 3)] int passes)
+    {
+        using var data = new Data(this, [5, 1, 12, 7, 20]);
+        using SequenceStream stream = data.SequenceGradients(FactorSource.SketchB);
+        using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchB, Passes = passes }, default);
+
+        double[][,] gradients = [.. data.Sequences.Select(s => Gradient(data, s))];
+        double[,] a = Normalized(Sum(gradients, g => Dense.Multiply(g, Dense.Transpose(g)))), b = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Transpose(g), g)));
+        for (int pass = 1; pass < passes; pass++)
+        {
+            if (pass % 2 == 1)
+                a = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Multiply(g, b), Dense.Transpose(g))));
+            else
+                b = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Multiply(Dense.Transpose(g), a), g)));
+        }
+        AssertEqual(actual, a, b);
+    }
+
+    [Test]
+    public void Apply_SequencesOfOneToken_TokensAndSequencesAreTheSameOperators([Values] KroneckerSide side)
+    {
+        // Invariant 4: Sketch A on sequences of one token is Sketch B.
+        using var data = new Data(this, [.. Enumerable.Repeat(1, 24)]);
+        using TokenStream tokens = data.Tokens(FactorSource.SketchA);
+        using SequenceStream sequences = data.SequenceGradients(FactorSource.SketchB);
+        int given = side == KroneckerSide.Rows ? Inputs : Outputs, produced = side == KroneckerSide.Rows ? Outputs : Inputs;
+        using Tensor half = RandomModel.Normal(_backend, given, given + 2, item: 77), v = _backend.Allocate(DType.F32, given, given);
+        _backend.SymmetricRankK(half, transposeA: false, v);
+        using Tensor first = _backend.Allocate(DType.F32, produced, produced), second = _backend.Allocate(DType.F32, produced, produced);
+        tokens.Apply(side, v, first);
+        sequences.Apply(side, v, second);
+        Assert.That(first.AsSpan<float>().ToArray(), Is.EqualTo(second.AsSpan<float>().ToArray()).Within((float)(Tolerance * _backend.Norm(second))));
+    }
+
+    [Test]
+    public void Solve_PerSequenceLikelihood_EqualsAStackOfTheSequencesGradients([Values] SolverKind solver)
+    {
+        using var data = new Data(this, [15, 11, 12, 17, 20, 9, 14]);
+        using SequenceStream sequences = data.SequenceGradients(FactorSource.PerSequence);
+        using var stack = new GradientStack(_backend, "linear", Outputs, Inputs, data.Sequences.Count, DType.F32);
+        foreach ((int start, int length) in data.Sequences)
+            stack.Append(data.X.SliceRows(start, length), data.D.SliceRows(start, length));
+        var options = new SolverOptions { Kind = solver };
+        using SolvedFactors actual = FactorSolvers.Solve(sequences, options), expected = FactorSolvers.Solve(stack, options);
+        AssertEqual(actual, Dense.ToArray(expected.HOut), Dense.ToArray(expected.HIn));
+        Assert.That(actual.Evidence.Source, Is.EqualTo("per-sequence"));
+        Assert.That(actual.Evidence.Explained, Is.Null);
+    }
+
+    private static void AssertEqual(SolvedFactors actual, double[,] a, double[,] b)
+    {
+        foreach ((Tensor factor, double[,] expected) in new[] { (actual.HOut, a), (actual.HIn, b) })
+        {
+            double[,] found = Dense.ToArray(factor);
+            for (int i = 0; i < factor.Rows; i++)
+            {
+                for (int j = 0; j < factor.Columns; j++)
+                    Assert.That(found[i, j], Is.EqualTo(expected[i, j]).Within(Tolerance), $"({i}, {j}) of a factor with mean diagonal 1");
+            }
+        }
+    }
+
+    private static double[,] Gradient(Data data, (int Start, int Length) sequence) => Dense.Multiply(
+        Dense.Transpose(Dense.ToArray(data.D.SliceRows(sequence.Start, sequence.Length))), Dense.ToArray(data.X.SliceRows(sequence.Start, sequence.Length)));
+
+    private static double[,] Sum(double[][,] gradients, Func<double[,], double[,]> term)
+    {
+        double[,] sum = term(gradients[0]);
+        foreach (double[,] gradient in gradients[1..])
+        {
+            double[,] next = term(gradient);
+            for (int i = 0; i < sum.Length; i++)
+                sum[i / sum.GetLength(1), i % sum.GetLength(1)] += next[i / sum.GetLength(1), i % sum.GetLength(1)];
+        }
+        return sum;
+    }
+
+    private static double[,] Moment(Tensor rows, Func<int, double> weight)
+    {
+        double[,] values = Dense.ToArray(rows), weighed = Dense.ToArray(rows);
+        for (int t = 0; t < rows.Rows; t++)
+        {
+            double w = weight(t);
+            for (int c = 0; c < rows.Columns; c++)
+                weighed[t, c] *= w;
+        }
+        return Dense.Multiply(Dense.Transpose(weighed), values);
+    }
+
+    private static double Quadratic(double[,] v, Tensor rows, int t)
+    {
+        double sum = 0;
+        ReadOnlySpan<float> row = rows.Row<float>(t);
+        for (int i = 0; i < row.Length; i++)
+        {
+            for (int j = 0; j < row.Length; j++)
+                sum += row[i] * v[i, j] * row[j];
+        }
+        return sum;
+    }
+
+    private static double[,] Normalized(double[,] matrix)
+    {
+        double diagonal = Dense.Trace(matrix) / matrix.GetLength(0);
+        double[,] result = (double[,])matrix.Clone();
+        for (int i = 0; i < result.Length; i++)
+            result[i / result.GetLength(1), i % result.GetLength(1)] /= diagonal;
+        return result;
+    }
+
+    // (matrix + εI)⁻¹ by Gauss–Jordan elimination; positive definite, so without pivoting.
+    private static double[,] DampedInverse(double[,] matrix, double epsilon)
+    {
+        int n = matrix.GetLength(0);
+        double[,] left = (double[,])matrix.Clone(), right = new double[n, n];
+        for (int i = 0; i < n; i++)
+        {
+            left[i, i] += epsilon;
+            right[i, i] = 1;
+        }
+        for (int pivot = 0; pivot < n; pivot++)
+        {
+            double divisor = left[pivot, pivot];
+            for (int j = 0; j < n; j++)
+            {
+                left[pivot, j] /= divisor;
+                right[pivot, j] /= divisor;
+            }
+            for (int i = 0; i < n; i++)
+            {
+                double factor = left[i, pivot];
+                for (int j = 0; j < n && i != pivot; j++)
+                {
+                    left[i, j] -= factor * left[pivot, j];
+                    right[i, j] -= factor * right[pivot, j];
+                }
+            }
+        }
+        return right;
+    }
+
+    // Random X and D of some sequences, cut into micro-batches as a sweep would.
+    private sealed class Data : IDisposable
+    {
+        private readonly SketchSolverTests _test;
+        private readonly List<MicroBatch> _batches;
+
+        public Data(SketchSolverTests test, int[] lengths)
+        {
+            _test = test;
+            int tokens = lengths.Sum(), start = 0;
+            X = RandomModel.Normal(test._backend, tokens, Inputs, item: 1, mean: 0.3f);
+            D = RandomModel.Normal(test._backend, tokens, Outputs, item: 2, mean: 0.1f);
+            foreach (int length in lengths)
+            {
+                Sequences.Add((start, length));
+                start += length;
+            }
+            _batches = MicroBatch.Cut(test._model, [[.. lengths.Select((length, i) => RandomModel.Ids(length, 40, (uint)i))]], tokens: 16);
+        }
+
+        public Tensor X { get; }
+
+        public Tensor D { get; }
+
+        public List<(int Start, int Length)> Sequences { get; } = [];
+
+        public TokenStream Tokens(FactorSource source) => Fill(new TokenStream(_test._backend, "linear", source, Outputs, Inputs, X.Rows));
+
+        public SequenceStream SequenceGradients(FactorSource source) =>
+            Fill(new SequenceStream(_test._backend, "linear", source, Outputs, Inputs, X.Rows, DType.F32));
+
+        public void Dispose()
+        {
+            X.Dispose();
+            D.Dispose();
+            MicroBatch.Release(_batches);
+        }
+
+        private T Fill<T>(T store) where T : IKrausStore
+        {
+            foreach (MicroBatch batch in _batches)
+                store.Append(batch, X.SliceRows((int)batch.FirstToken, batch.Batch.Tokens), D.SliceRows((int)batch.FirstToken, batch.Batch.Tokens));
+            return store;
+        }
+    }
+}
