@@ -56,7 +56,7 @@ public sealed record FactorEvidence
     /// <summary>Relative Frobenius change of B per iteration.</summary>
     public IReadOnlyList<double> ChangeIn { get; init; } = [];
 
-    /// <summary>Gaussian log-likelihood after each half-step (likelihood).</summary>
+    /// <summary>Gaussian log-likelihood of the pair with its ε after each half-step (likelihood).</summary>
     public IReadOnlyList<double> LogLikelihood { get; init; } = [];
 
     /// <summary>Seconds in the solver.</summary>
