@@ -150,3 +150,61 @@ extern "C" __global__ void __launch_bounds__(TileThreads)
     if (threadIdx.x == 0)
         losses[blockIdx.x] = sum;
 }
+
+// ---- Sinkhorn's iteration on squared weights: w (count m, n) f32, r (count, m), c (count, n) f64. ----
+
+// sum == 0 ? 1 : count / sum
+__device__ __forceinline__ double multiplier(double sum, int count)
+{
+    return sum == 0 ? 1.0 : count / sum;
+}
+
+// r[i] <- 1 / mean over j of w[i, j]^2 c[j]. Grid (m, count), block (256).
+extern "C" __global__ void __launch_bounds__(TileThreads)
+    balance_rows_f32(double* __restrict__ r, const float* __restrict__ w, const double* __restrict__ c, int n)
+{
+    size_t row = static_cast<size_t>(blockIdx.y) * gridDim.x + blockIdx.x;
+    const float* values = w + row * n;
+    const double* multipliers = c + static_cast<size_t>(blockIdx.y) * n;
+    double sum = 0;
+    for (int j = threadIdx.x; j < n; j += TileThreads)
+    {
+        double value = values[j];
+        sum = fma(value * value, multipliers[j], sum);
+    }
+    sum = block_sum<TileThreads>(sum);
+    if (threadIdx.x == 0)
+        r[row] = multiplier(sum, n);
+}
+
+// partial[matrix, band, j] <- sum over the band's rows of w[i, j]^2 r[i]. Grid (n / 256, bands, count), block (256).
+extern "C" __global__ void __launch_bounds__(TileThreads)
+    balance_bands_f32(double* __restrict__ partial, const float* __restrict__ w, const double* __restrict__ r, int m,
+                      int n)
+{
+    int column = blockIdx.x * TileThreads + threadIdx.x, rows = (m + gridDim.y - 1) / gridDim.y;
+    if (column >= n)
+        return;
+    size_t matrix = blockIdx.z;
+    double sum = 0;
+    for (int row = blockIdx.y * rows; row < min(m, static_cast<int>(blockIdx.y + 1) * rows); row++)
+    {
+        double value = w[(matrix * m + row) * n + column];
+        sum = fma(value * value, r[matrix * m + row], sum);
+    }
+    partial[(matrix * gridDim.y + blockIdx.y) * n + column] = sum;
+}
+
+// c[j] <- 1 / mean over i of w[i, j]^2 r[i], from the sums of bands. Grid (n / 256, count), block (256).
+extern "C" __global__ void __launch_bounds__(TileThreads)
+    balance_columns_f64(double* __restrict__ c, const double* __restrict__ partial, int m, int n, int bands)
+{
+    int column = blockIdx.x * TileThreads + threadIdx.x;
+    if (column >= n)
+        return;
+    size_t matrix = blockIdx.y;
+    double sum = 0;
+    for (int band = 0; band < bands; band++)
+        sum += partial[(matrix * bands + band) * n + column];
+    c[matrix * n + column] = multiplier(sum, m);
+}

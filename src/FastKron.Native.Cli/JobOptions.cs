@@ -55,6 +55,7 @@ internal sealed class JobOptions
         Tokens = parsed.GetValue(_tokens) ?? Preset(parsed).Tokens,
         Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
         Seed = parsed.GetValue(_seed),
+        Equalize = Preset(parsed) == FisherPreset.All[0],
         Warn = Output.Warn,
     };
 

@@ -265,7 +265,15 @@ public interface IBackend : IDisposable
     /// <param name="y">(T, rows of Ŵ), activation type.</param>
     void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y);
 
-    // ---- Rounding (hessians-and-rounding.md section 4.5) ----
+    // ---- Rounding (hessians-and-rounding.md sections 4.2b and 4.5) ----
+
+    /// <summary>Multipliers r, c > 0 with which the numbers r_i w_ij² c_j have mean 1 in every row and (after enough sweeps) in every column.</summary>
+    /// <remarks>Sinkhorn's iteration from c = 1: r_i = 1/mean_j(w_ij² c_j), c_j = 1/mean_i(w_ij² r_i), and r once more at the end; 1 where a mean is 0. Sums in float64.</remarks>
+    /// <param name="w">(matrices · m, n) F32 without gaps: matrices above each other.</param>
+    /// <param name="sweeps">Updates of c.</param>
+    /// <param name="r">(matrices, m) F64, out.</param>
+    /// <param name="c">(matrices, n) F64, out.</param>
+    void BalanceEnergy(Tensor w, int sweeps, Tensor r, Tensor c);
 
     /// <summary>Tiles that <see cref="EncodeTiles"/> should get at once: with fewer, processors are idle.</summary>
     int TilesInFlight { get; }

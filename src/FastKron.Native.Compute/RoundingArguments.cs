@@ -36,6 +36,22 @@ internal static class RoundingArguments
         RequireBlocks(onHost, dIn, losses.Rows * s.Columns);
     }
 
+    /// <summary>Checks <see cref="IBackend.BalanceEnergy"/>.</summary>
+    public static void Balance(bool onHost, Tensor w, int sweeps, Tensor r, Tensor c)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(sweeps);
+        foreach (Tensor tensor in new[] { w, r, c })
+        {
+            TensorArguments.RequireMemory(tensor, onHost);
+            RequireContiguous(tensor);
+        }
+        TensorArguments.RequireType(w, DType.F32);
+        TensorArguments.RequireType(r, DType.F64);
+        TensorArguments.RequireType(c, DType.F64);
+        TensorArguments.RequireShape(c, r.Rows, w.Columns);
+        TensorArguments.RequireShape(w, r.Rows * r.Columns, w.Columns);
+    }
+
     /// <summary>Requires tiles of a matrix.</summary>
     public static void RequireInside(TileDiagonal diagonal, int tileRows, int tileColumns)
     {

@@ -10,6 +10,9 @@ public sealed unsafe partial class CpuBackend
 {
     private const int Tile = TileDiagonal.TileRows, BlockTiles = 8, RoundingBlock = BlockTiles * Tile;
 
+    /// <summary>Rows whose squares one item sums.</summary>
+    private const int BandRows = 64;
+
     /// <summary>Rows and columns that a tile pulls from itself, at most.</summary>
     private const int NearTerms = (2 * BlockTiles - 1) * Tile;
 
@@ -70,6 +73,46 @@ public sealed unsafe partial class CpuBackend
             (int matrix, int t) = Math.DivRem(item, diagonal.Count);
             int tile = (diagonal.Row + t) * tileColumns + diagonal.Column - t;
             TrellisPacking.PackTile(codebook, layout, tileColumns, tile, states.Row<ushort>(item), codes.SliceRows(matrix * tiles, tiles).AsSpan<ushort>());
+        }
+    }
+
+    /// <inheritdoc/>
+    public void BalanceEnergy(Tensor w, int sweeps, Tensor r, Tensor c)
+    {
+        RoundingArguments.Balance(onHost: true, w, sweeps, r, c);
+        int matrices = r.Rows, m = r.Columns, n = c.Columns, bands = (m + BandRows - 1) / BandRows;
+        double[] sums = new double[bands * n];
+        for (int matrix = 0; matrix < matrices; matrix++)
+        {
+            Tensor x = w.SliceRows(matrix * m, m);
+            c.Row<double>(matrix).Fill(1);
+            for (int sweep = 0; sweep <= sweeps; sweep++)
+            {
+                int b = matrix;
+                bool last = sweep == sweeps;
+                For(bands, band =>
+                {
+                    Span<double> part = sums.AsSpan(band * n, n);
+                    part.Clear();
+                    for (int i = band * BandRows; i < Math.Min(m, (band + 1) * BandRows); i++)
+                    {
+                        double multiplier = EnergyBalance.OfRow(x.Row<float>(i), c.Row<double>(b));
+                        r.Row<double>(b)[i] = multiplier;
+                        if (!last)
+                            EnergyBalance.AddRow(x.Row<float>(i), multiplier, part);
+                    }
+                });
+                if (last)
+                    break;
+                Span<double> multipliers = c.Row<double>(matrix);
+                for (int j = 0; j < n; j++)
+                {
+                    double sum = 0;
+                    for (int band = 0; band < bands; band++)
+                        sum += sums[band * n + j];
+                    multipliers[j] = EnergyBalance.Multiplier(sum, m);
+                }
+            }
         }
     }
 

@@ -11,6 +11,9 @@ public sealed partial class GpuBackend
     /// <summary>Blocks that sum parts of a loss, for each matrix: fixed, so that the order of the sum is.</summary>
     private const int LossBlocks = 128;
 
+    /// <summary>Bands of rows whose columns are summed apart: fixed, so that the order of the sum is.</summary>
+    private const int BalanceBands = 32;
+
     /// <summary>Tiles a multiprocessor should get at once: the last ones to finish keep the others waiting.</summary>
     private const int TilesPerMultiprocessor = 8;
 
@@ -73,6 +76,29 @@ public sealed partial class GpuBackend
                 diagonal.Row, diagonal.Column, FragmentOrder(layout)));
     }
 
+    /// <inheritdoc/>
+    public void BalanceEnergy(Tensor w, int sweeps, Tensor r, Tensor c)
+    {
+        Enter();
+        RoundingArguments.Balance(onHost: false, w, sweeps, r, c);
+        int matrices = r.Rows, m = r.Columns, n = c.Columns;
+        if (w.Length == 0)
+            return;
+        using DeviceMemory partial = Scratch((long)matrices * BalanceBands * n * sizeof(double));
+        CudaKernel rows = Kernel("rounding", "balance_rows_f32"), bands = Kernel("rounding", "balance_bands_f32"), columns = Kernel("rounding", "balance_columns_f64");
+        int blocks = Ceiling(n, RoundingThreads);
+        Fill(c, 1);
+        for (int sweep = 0; sweep <= sweeps; sweep++)
+        {
+            rows.Launch(_stream, new dim3((uint)m, (uint)matrices), RoundingThreads, new BalanceRowsArgs(r.Address, w.Address, c.Address, n));
+            if (sweep == sweeps)
+                break;
+            bands.Launch(
+                _stream, new dim3((uint)blocks, BalanceBands, (uint)matrices), RoundingThreads, new BalanceBandsArgs(partial.Address, w.Address, r.Address, m, n));
+            columns.Launch(_stream, new dim3((uint)blocks, (uint)matrices), RoundingThreads, new BalanceColumnsArgs(c.Address, partial.Address, m, n, BalanceBands));
+        }
+    }
+
     private static int FragmentOrder(TrellisLayout layout) => layout switch
     {
         TrellisLayout.QtipPlain => 0,
@@ -91,6 +117,12 @@ public sealed partial class GpuBackend
         nint Codes, nint States, int Steps, int Bits, int StepBits, int TileRows, int TileColumns, int FirstRow, int FirstColumn, int KernelLayout);
 
     private readonly record struct LossArgs(nint Partial, nint S, nint DOut, nint DIn, int M, int N);
+
+    private readonly record struct BalanceRowsArgs(nint R, nint W, nint C, int N);
+
+    private readonly record struct BalanceBandsArgs(nint Partial, nint W, nint R, int M, int N);
+
+    private readonly record struct BalanceColumnsArgs(nint C, nint Partial, int M, int N, int Bands);
 
     private readonly record struct LossTotalArgs(nint Losses, nint Partial, int Parts);
 }

@@ -24,6 +24,7 @@ public static class JobFingerprint
             ["bits"] = Number(options.Bits),
             ["format"] = options.Format.ToString().ToLowerInvariant(),
             ["skip"] = string.Join(',', options.Skip),
+            ["equalize"] = options.Equalize ? "yes" : "no",
             ["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture),
             ["factors"] = options.Fisher?.Source.ToText() ?? "none",
         };

@@ -38,7 +38,7 @@ public sealed class LinearBatch : IDisposable
         _input = new Side(backend, count, n, inputs.Any(i => i.Factors?.HIn is not null));
         Tensor Matrices() => backend.Allocate(DType.F32, count * m, n);
         _batch = new RoundingBatch(count, Matrices(), Matrices(), Matrices(), _output.Lower, _input.Lower);
-        _tiles = new TrellisTileQuantizer(backend, options.Codebook, options.Layout, options.Window, count, m, n);
+        _tiles = new TrellisTileQuantizer(backend, options.Codebook, options.Layout, options.Window, options.Costs, count, m, n);
         _losses = backend.Allocate(DType.F64, 4, count);
         try
         {
@@ -74,12 +74,12 @@ public sealed class LinearBatch : IDisposable
             float scale = member.Scale;
             double proxy = Of(Loss.Rounded, b);
             var statistics = new RoundingStatistics(
-                member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * scale * scale, scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale,
-                member.DampingOut, member.DampingIn, member.Fallback, seconds);
+                member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * scale * scale * member.Output.Unit * member.Input.Unit,
+                scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, member.Fallback, seconds);
             float[] outputScale = new float[_batch.Rows];
-            TensorPrimitives.Multiply(member.OutputSigns.Span, scale, outputScale);
+            TensorPrimitives.Multiply(member.OutputScale.Span, scale, outputScale);
             results[b] = new RoundedLinear(
-                new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputSigns.ToArray(), outputScale),
+                new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputScale.ToArray(), outputScale),
                 statistics);
         }
         return results;
@@ -94,33 +94,48 @@ public sealed class LinearBatch : IDisposable
 
     private void Prepare(IReadOnlyList<LinearInput> inputs, double codeScale, CancellationToken cancellation)
     {
-        int m = _batch.Rows, n = _batch.Columns;
-        for (int b = 0; b < inputs.Count; b++)
+        int count = inputs.Count, m = _batch.Rows, n = _batch.Columns;
+        for (int b = 0; b < count; b++)
             _backend.Convert(inputs[b].Weights, _batch.W.SliceRows(b * m, m));
-        double[] squares = new double[inputs.Count];
-        _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
-        _backend.Download<double>(Losses(Loss.Weights), squares);
-        for (int b = 0; b < inputs.Count; b++)
+        double[] squares = SumsOfSquares();
+        for (int b = 0; b < count; b++)
+        {
+            if (!double.IsFinite(squares[b]))
+                throw new InvalidDataException($"{inputs[b].Name}.weight ({m}, {n}): expected finite weights, found NaN or infinity");
+        }
+        EnergyScales[]? scales = _options.Equalize ? EnergyScales.Of(_backend, _batch.W, count) : null;
+        for (int b = 0; b < count; b++)
         {
             cancellation.ThrowIfCancellationRequested();
             (string name, uint matrix, _, KroneckerFactors? factors) = inputs[b];
-            if (!double.IsFinite(squares[b]))
-                throw new InvalidDataException($"{name}.weight ({m}, {n}): expected finite weights, found NaN or infinity");
-            using RandomHadamard input = RandomHadamard.Draw(_backend, n, _options.Seed, RandomPurpose.InputSigns, matrix);
-            using RandomHadamard output = RandomHadamard.Draw(_backend, m, _options.Seed, RandomPurpose.OutputSigns, matrix);
-            double dampingOut = _output.Factorise(b, factors?.HOut, output, _options.DampingOut, out string? failureOut);
-            double dampingIn = _input.Factorise(b, factors?.HIn, input, _options.DampingIn, out string? failureIn);
-
-            // A zero matrix has scale 0: whatever is decoded, the output scale makes it 0.
-            float scale = (float)(Math.Sqrt(squares[b] / ((double)m * n)) / codeScale);
+            EnergyScales scale = scales?[b] ?? EnergyScales.None;
+            using RandomHadamard input = RandomHadamard.Draw(_backend, n, _options.Seed, RandomPurpose.InputSigns, matrix, scale.Input);
+            using RandomHadamard output = RandomHadamard.Draw(_backend, m, _options.Seed, RandomPurpose.OutputSigns, matrix, scale.Output);
             Tensor w = _batch.W.SliceRows(b * m, m);
             input.Rotate(w, HadamardAxis.Rows);
             output.Rotate(w, HadamardAxis.Columns);
-            _backend.Scale(scale > 0 ? 1.0 / scale : 0, w);
-            _members[b] = new Member(name, scale, output.Signs, input.Signs, dampingOut, dampingIn, failureOut, failureIn);
+            _members[b] = new Member(
+                name, output.Scale, input.Scale, _output.Factorise(b, factors?.HOut, output, _options.DampingOut), _input.Factorise(b, factors?.HIn, input, _options.DampingIn));
+        }
+        if (scales is not null)
+            squares = SumsOfSquares();
+        for (int b = 0; b < count; b++)
+        {
+            // A zero matrix has scale 0: whatever is decoded, the output scale makes it 0.
+            float scale = (float)(Math.Sqrt(squares[b] / ((double)m * n)) / codeScale);
+            _members[b].Scale = scale;
+            _backend.Scale(scale > 0 ? 1.0 / scale : 0, _batch.W.SliceRows(b * m, m));
         }
         ProxyLoss.OfWeights(_backend, _batch, _output.Diagonal, _input.Diagonal, Losses(Loss.Whole));
         _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
+    }
+
+    private double[] SumsOfSquares()
+    {
+        double[] squares = new double[_members.Length];
+        _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
+        _backend.Download<double>(Losses(Loss.Weights), squares);
+        return squares;
     }
 
     private Tensor Losses(Loss loss) => _losses.SliceRows((int)loss, 1).Reshape(_members.Length, 1);
@@ -134,17 +149,19 @@ public sealed class LinearBatch : IDisposable
     }
 
     /// <summary>What is known of one matrix before it is rounded.</summary>
-    private sealed record Member(
-        string Name, float Scale, ReadOnlyMemory<float> OutputSigns, ReadOnlyMemory<float> InputSigns, double DampingOut, double DampingIn, string? FailureOut, string? FailureIn)
+    private sealed record Member(string Name, ReadOnlyMemory<float> OutputScale, ReadOnlyMemory<float> InputScale, FactorDamping Output, FactorDamping Input)
     {
-        public string Method => (DampingOut > 0, DampingIn > 0) switch { (false, false) => "none", (false, true) => "ldlq", (true, false) => "ldlq-output", _ => "two-sided" };
+        /// <summary>Wscale.</summary>
+        public float Scale { get; set; }
 
-        public string? Fallback => (FailureOut, FailureIn) switch
+        public string Method => (Output.Sigma > 0, Input.Sigma > 0) switch { (false, false) => "none", (false, true) => "ldlq", (true, false) => "ldlq-output", _ => "two-sided" };
+
+        public string? Fallback => (Output.Failure, Input.Failure) switch
         {
             (null, null) => null,
-            (null, _) => $"input factor unused: {FailureIn}",
-            (_, null) => $"output factor unused: {FailureOut}",
-            _ => $"output factor unused: {FailureOut}; input factor unused: {FailureIn}",
+            (null, _) => $"input factor unused: {Input.Failure}",
+            (_, null) => $"output factor unused: {Output.Failure}",
+            _ => $"output factor unused: {Output.Failure}; input factor unused: {Input.Failure}",
         };
     }
 
@@ -155,17 +172,16 @@ public sealed class LinearBatch : IDisposable
 
         public Tensor? Diagonal { get; } = present ? backend.Allocate(DType.F64, matrices * size, TileDiagonal.TileRows) : null;
 
-        /// <summary>Damps and factorises a matrix's factor, or puts the identity in its place; gives σ, or 0 for the identity.</summary>
-        public double Factorise(int matrix, Tensor? h, RandomHadamard rotation, double damping, out string? failure)
+        /// <summary>Damps and factorises a matrix's factor, or puts the identity in its place.</summary>
+        public FactorDamping Factorise(int matrix, Tensor? h, RandomHadamard rotation, double damping)
         {
-            failure = null;
             if (Lower is null || Diagonal is null)
-                return 0;
+                return FactorDamping.None;
             Tensor lower = Lower.SliceRows(matrix * size, size), diagonal = Diagonal.SliceRows(matrix * size, size);
             if (h is not null)
-                return DampedFactor.Factorise(backend, h, rotation, damping, lower, diagonal, out failure);
+                return DampedFactor.Factorise(backend, h, rotation, damping, lower, diagonal);
             DampedFactor.SetIdentity(backend, lower, diagonal);
-            return 0;
+            return FactorDamping.None;
         }
 
         public void Dispose()

@@ -20,6 +20,12 @@ public sealed record LinearQuantizerOptions
     /// <summary>σ_reg of B.</summary>
     public double DampingIn { get; init; } = 0.01;
 
+    /// <summary>Whether rows and columns are scaled to equal mean squares first; the scales are part of the stored SU and SV.</summary>
+    public bool Equalize { get; init; }
+
+    /// <summary>Arithmetic of the encoder.</summary>
+    public CostPrecision Costs { get; init; } = CostPrecision.Exact;
+
     /// <summary>Window of the encoder's first pass.</summary>
     public TailBitingWindow Window { get; init; } = TailBitingWindow.Full;
 

@@ -52,6 +52,9 @@ public sealed record QuantizationOptions
     /// <summary>Seed of signs, labels and sampled text.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>Whether rows and columns are scaled to equal mean squares before a matrix is rounded.</summary>
+    public bool Equalize { get; init; } = true;
+
     /// <summary>How each matrix is rounded: HYB code, kernel layout, the specification's scale and damping.</summary>
-    internal LinearQuantizerOptions LinearSettings => new() { Codebook = TrellisCodes.Hybrid(Bits), Seed = Seed };
+    internal LinearQuantizerOptions LinearSettings => new() { Codebook = TrellisCodes.Hybrid(Bits), Seed = Seed, Equalize = Equalize };
 }

@@ -16,7 +16,7 @@ public static class DampedFactor
     // Rows uploaded and widened at a time.
     private const int StripRows = 1024;
 
-    /// <summary>Prepares a factor in float64: H / (mean diagonal), rotated; then σ grows by <paramref name="step"/> until Cholesky succeeds, at least once.</summary>
+    /// <summary>Prepares a factor in float64: H rotated (and scaled), over its mean diagonal; then σ grows by <paramref name="step"/> until Cholesky succeeds, at least once.</summary>
     /// <remarks>A negative definite H becomes positive by the division: the two factors of a Kronecker product share a sign.</remarks>
     /// <param name="backend">Where the result lies.</param>
     /// <param name="h">(n, n) F32, host, symmetric; n a multiple of 16.</param>
@@ -24,18 +24,17 @@ public static class DampedFactor
     /// <param name="step">σ_reg, positive.</param>
     /// <param name="lower">l (n, n) F32, out: strictly block-lower.</param>
     /// <param name="diagonal">D_i above each other, (n, 16) F64, out.</param>
-    /// <param name="failure">Null, or why there is no result: then the identity is written.</param>
-    /// <returns>σ, in units of the mean diagonal of H; 0 if there is no result.</returns>
-    public static double Factorise(IBackend backend, Tensor h, RandomHadamard? rotation, double step, Tensor lower, Tensor diagonal, out string? failure)
+    /// <returns>What was done, or why there is no result: then the identity is written.</returns>
+    public static FactorDamping Factorise(IBackend backend, Tensor h, RandomHadamard? rotation, double step, Tensor lower, Tensor diagonal)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(step);
-        failure = null;
+        string? failure = null;
         int n = h.Rows, pivot = 0;
         using Tensor normalised = backend.Allocate(DType.F64, n, n);
         using Tensor ones = backend.Allocate(DType.F64, n, 1);
         Load(backend, h, normalised);
         backend.Fill(ones, 1);
-        double mean = backend.Dot(normalised.Diagonal(), ones) / n;
+        double mean = backend.Dot(normalised.Diagonal(), ones) / n, rotatedMean = mean;
         if (!double.IsFinite(backend.Dot(normalised, normalised)))
             failure = "it holds NaN or infinity";
         else if (mean == 0)
@@ -43,10 +42,14 @@ public static class DampedFactor
         if (failure is not null)
         {
             SetIdentity(backend, lower, diagonal);
-            return 0;
+            return new FactorDamping(0, 1, failure);
         }
-        backend.Scale(1 / mean, normalised);
-        rotation?.RotateBothSides(normalised);
+        if (rotation is not null)
+        {
+            rotation.RotateBothSides(normalised);
+            rotatedMean = backend.Dot(normalised.Diagonal(), ones) / n;
+        }
+        backend.Scale(1 / rotatedMean, normalised);
 
         using Tensor work = backend.Allocate(DType.F64, n, n);
         for (int tries = 1; tries * step <= Math.Max(step, LargestDamping); tries++)
@@ -55,11 +58,11 @@ public static class DampedFactor
             backend.Convert(normalised, work);
             pivot = backend.BlockLdl(work, Block, lower, diagonal);
             if (pivot == 0)
-                return tries * step;
+                return new FactorDamping(tries * step, rotatedMean / mean, null);
         }
         failure = string.Create(CultureInfo.InvariantCulture, $"it is not positive definite with {LargestDamping} of its mean diagonal added (pivot {pivot} of {n})");
         SetIdentity(backend, lower, diagonal);
-        return 0;
+        return new FactorDamping(0, 1, failure);
     }
 
     /// <summary>Writes the factorisation of the identity: l = 0, D_i = I.</summary>

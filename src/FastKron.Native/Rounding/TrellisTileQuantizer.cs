@@ -10,6 +10,7 @@ public sealed class TrellisTileQuantizer : ITileQuantizer, IDisposable
     private readonly IBackend _backend;
     private readonly TrellisCodebook _codebook;
     private readonly TailBitingWindow _window;
+    private readonly CostPrecision _costs;
     private readonly int _tiles;
     private readonly int _tileColumns;
     private readonly Tensor _states;
@@ -20,14 +21,16 @@ public sealed class TrellisTileQuantizer : ITileQuantizer, IDisposable
     /// <param name="codebook">Code and rate.</param>
     /// <param name="layout">Bit placement.</param>
     /// <param name="window">Window of the first tail-biting pass.</param>
+    /// <param name="costs">Arithmetic of the encoder.</param>
     /// <param name="matrices">How many matrices are rounded together.</param>
     /// <param name="rows">m; a multiple of the layout's granularity.</param>
     /// <param name="columns">n; likewise.</param>
     /// <exception cref="ArgumentException">The sizes do not fit the layout.</exception>
-    public TrellisTileQuantizer(IBackend backend, TrellisCodebook codebook, TrellisLayout layout, TailBitingWindow window, int matrices, int rows, int columns)
+    public TrellisTileQuantizer(
+        IBackend backend, TrellisCodebook codebook, TrellisLayout layout, TailBitingWindow window, CostPrecision costs, int matrices, int rows, int columns)
     {
         TrellisPacking.CheckSizes(layout, rows, columns);
-        (_backend, _codebook, Layout, _window) = (backend, codebook, layout, window);
+        (_backend, _codebook, Layout, _window, _costs) = (backend, codebook, layout, window, costs);
         int tileRows = rows / TileDiagonal.TileRows;
         _tileColumns = columns / TileDiagonal.TileRows;
         _tiles = tileRows * _tileColumns;
@@ -42,7 +45,7 @@ public sealed class TrellisTileQuantizer : ITileQuantizer, IDisposable
     public void Quantize(TileDiagonal diagonal, Tensor targets, Tensor values)
     {
         Tensor states = _states.SliceRows(0, targets.Rows);
-        _backend.EncodeTiles(_codebook, _window, targets, states);
+        _backend.EncodeTiles(_codebook, _window, targets, states, _costs);
         _backend.DecodeTiles(_codebook, states, values);
         _backend.PackTiles(_codebook, Layout, states, diagonal, _codes, _tileColumns);
     }

@@ -8,7 +8,7 @@ namespace FastKron.Native.Tests.Compute;
 
 internal static partial class OperationCases
 {
-    private static IEnumerable<OperationCase> Rounding => [.. FeedbackCases, .. LossCases, .. PackCases];
+    private static IEnumerable<OperationCase> Rounding => [.. FeedbackCases, .. LossCases, .. PackCases, .. BalanceCases];
 
     // Sizes: one tile; less than a block; several blocks with a rest, so that far and near terms, and cut blocks, occur on both sides.
     private static IEnumerable<OperationCase> FeedbackCases =>
@@ -31,6 +31,11 @@ internal static partial class OperationCases
         from codebook in new[] { TrellisCodes.Hybrid(2), TrellisCodes.Hybrid(3), TrellisCodes.Hybrid(4) }
         from layout in Enum.GetValues<TrellisLayout>()
         select PackCase(codebook, layout, matrices: 2, tileRows: 4, tileColumns: 6);
+
+    private static IEnumerable<OperationCase> BalanceCases =>
+        from shape in new (int Matrices, int Rows, int Columns)[] { (1, 16, 16), (2, 200, 300), (1, 1000, 48) }
+        from sweeps in new[] { 0, 1, 4 }
+        select BalanceCase(shape.Matrices, shape.Rows, shape.Columns, sweeps);
 
     // What the tiles became is drawn at random: every anti-diagonal's targets then follow from numbers that are known beforehand.
     private static OperationCase Feedback(int matrices, int m, int n, bool withOut, bool withIn, TrellisLayout layout)
@@ -188,6 +193,43 @@ internal static partial class OperationCases
                         codebook, layout, 16 * tileRows, 16 * tileColumns, rings[b], expected.AsSpan(b * tiles * codebook.PackedWords, tiles * codebook.PackedWords));
                 }
                 return actual.Zip(expected).Count(pair => pair.First != pair.Second);
+            }
+        });
+
+    private static OperationCase BalanceCase(int matrices, int m, int n, int sweeps) =>
+        new("rounding", $"BalanceEnergy {matrices} of {m}x{n}, {sweeps} sweeps", 1e-6, backend =>
+        {
+            // Sums in float64, compared as float32. Unequal rows and columns, one of each zero.
+            float[] values = TrellisOperands.Normal(matrices * m * n);
+            for (int i = 0; i < values.Length; i++)
+                values[i] *= i / n % m == 3 || i % n == 5 ? 0 : (1 + i / n % 7) * (1 + i % n % 5);
+            Tensor w = backend.Allocate(DType.F32, matrices * m, n), r = backend.Allocate(DType.F64, matrices, m), c = backend.Allocate(DType.F64, matrices, n);
+            backend.Upload<float>(values, w);
+            return new OperationRun(() => backend.BalanceEnergy(w, sweeps, r, c), Error, 6.0 * w.Length * (sweeps + 1), w.Bytes, () => TrellisOperands.Release(w, r, c));
+
+            double Error()
+            {
+                var rows = new List<float>();
+                var columns = new List<float>();
+                for (int b = 0; b < matrices; b++)
+                {
+                    double[] right = [.. Enumerable.Repeat(1.0, n)], left = new double[m];
+                    for (int sweep = 0; sweep <= sweeps; sweep++)
+                    {
+                        double[] sums = new double[n];
+                        for (int i = 0; i < m; i++)
+                        {
+                            ReadOnlySpan<float> row = values.AsSpan((b * m + i) * n, n);
+                            left[i] = EnergyBalance.OfRow(row, right);
+                            EnergyBalance.AddRow(row, left[i], sums);
+                        }
+                        if (sweep < sweeps)
+                            right = [.. sums.Select(sum => EnergyBalance.Multiplier(sum, m))];
+                    }
+                    rows.AddRange(left.Select(x => (float)x));
+                    columns.AddRange(right.Select(x => (float)x));
+                }
+                return Math.Max(TrellisOperands.LargestError(backend, r, [.. rows]), TrellisOperands.LargestError(backend, c, [.. columns]));
             }
         });
 

@@ -60,7 +60,7 @@ public sealed class RandomHadamardTests
         float[] Signs(ulong seed, RandomPurpose side, uint matrix)
         {
             using RandomHadamard rotation = RandomHadamard.Draw(backend, 64, seed, side, matrix);
-            return rotation.Signs.ToArray();
+            return rotation.Scale.ToArray();
         }
         float[] signs = Signs(1, RandomPurpose.InputSigns, 1);
         Assert.That(signs, Is.All.Matches<float>(s => Math.Abs(s) == 1));

@@ -63,6 +63,28 @@ public sealed class LinearQuantizerTests
         });
     }
 
+    // Damping is added where the scales are part of the factors: seen from the model it is σ times the squared scales.
+    [Test]
+    public void Quantize_Equalized_ReportsTheDenseTracesAndLowersThem()
+    {
+        using var backend = new CpuBackend();
+        RoundedLinear plain = Quantize(backend, W, A, B), equalized = Quantize(backend, W, A, B, Options(2) with { Equalize = true });
+        float[] input = equalized.Weights.InputScale, output = [.. equalized.Weights.OutputScale.Select(s => s / (float)equalized.Statistics.WeightScale)];
+        double loss = DenseMatrix.Loss(Dequantize(backend, equalized) - W, Damped(A, output), Damped(B, input));
+        Assert.That(equalized.Statistics.AbsoluteProxyError, Is.EqualTo(loss).Within(1e-3 * loss), "float32 weights and l");
+        Assert.That(input.Select(Math.Abs).Max(), Is.GreaterThan(1.2f), "columns of W differ five-fold");
+
+        double plainLoss = DenseMatrix.Loss(Dequantize(backend, plain) - W, A, B), equalizedLoss = DenseMatrix.Loss(Dequantize(backend, equalized) - W, A, B);
+        TestContext.Out.WriteLine($"equalised {equalizedLoss:F3}, not {plainLoss:F3}");
+        Assert.That(equalizedLoss, Is.LessThan(0.9 * plainLoss), "predicted: the geometric mean over the arithmetic mean of the energies, 0.6 here");
+
+        static DenseMatrix Damped(DenseMatrix h, float[] inverse)
+        {
+            double mean = Enumerable.Range(0, h.Rows).Average(i => h[i, i] * inverse[i] * inverse[i]);
+            return DenseMatrix.From(h.Rows, h.Rows, (i, j) => h[i, j] + (i == j ? 0.01 * mean / (inverse[i] * inverse[i]) : 0));
+        }
+    }
+
     [Test]
     public void Quantize_BetterMetric_LowersTheTrueLoss()
     {
@@ -234,11 +256,13 @@ public sealed class LinearQuantizerTests
 
     private static LinearQuantizerOptions Options(int bits) => new() { Codebook = TrellisCodes.Hybrid(bits), Seed = 1 };
 
-    private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, int bits = 2)
+    private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, int bits = 2) => Quantize(backend, w, a, b, Options(bits));
+
+    private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, LinearQuantizerOptions options)
     {
         using Tensor weights = w.Upload(backend);
         using var factors = new KroneckerFactors(Name, a?.Upload(backend), b?.Upload(backend), new FactorEvidence { Source = "test" });
-        return new LinearQuantizer(backend, Options(bits)).Quantize(Name, matrix: 6, weights, factors);
+        return new LinearQuantizer(backend, options).Quantize(Name, matrix: 6, weights, factors);
     }
 
     private static DenseMatrix Dequantize(CpuBackend backend, RoundedLinear quantized)

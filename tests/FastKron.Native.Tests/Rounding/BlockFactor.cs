@@ -31,7 +31,7 @@ internal sealed record BlockFactor(DenseMatrix Lower, DenseMatrix Diagonal, doub
     {
         using var backend = new CpuBackend();
         using Tensor source = h.Upload(backend), lower = backend.Allocate(DType.F32, h.Rows, h.Rows), diagonal = backend.Allocate(DType.F64, h.Rows, 16);
-        double damping = DampedFactor.Factorise(backend, source, rotation: null, Step, lower, diagonal, out string? failure);
-        return new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping, failure);
+        FactorDamping damping = DampedFactor.Factorise(backend, source, rotation: null, Step, lower, diagonal);
+        return new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping.Sigma, damping.Failure);
     }
 }

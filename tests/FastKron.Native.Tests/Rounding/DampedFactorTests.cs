@@ -24,11 +24,11 @@ public sealed class DampedFactorTests
         DenseMatrix expected = DenseMatrix.Download(backend, rotated) + 0.01 * DenseMatrix.Identity(Size);
 
         using Tensor lower = backend.Allocate(DType.F32, Size, Size), diagonal = backend.Allocate(DType.F64, Size, 16);
-        double damping = DampedFactor.Factorise(backend, scaled, rotation, 0.01, lower, diagonal, out string? failure);
-        var factor = new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping, failure);
+        FactorDamping damping = DampedFactor.Factorise(backend, scaled, rotation, 0.01, lower, diagonal);
+        var factor = new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping.Sigma, damping.Failure);
         DenseMatrix l = DenseMatrix.Identity(Size) + factor.Lower;
-        Assert.That(failure, Is.Null);
-        Assert.That(damping, Is.EqualTo(0.01));
+        Assert.That(factor.Failure, Is.Null);
+        Assert.That(factor.Damping, Is.EqualTo(0.01));
         Assert.That(DenseMatrix.Distance(l * factor.BlockDiagonal * l.Transposed, expected), Is.LessThan(1e-6), "l is stored in float32, entries of H are below 10");
     }
 
