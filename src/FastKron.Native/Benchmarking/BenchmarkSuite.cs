@@ -16,6 +16,8 @@ public sealed record BenchmarkSuite(string Name, string Description, Func<IBacke
         new("matmul", "dense products: the ceiling of matrix work", MatMulBenchmarks.Cases),
         new("elementwise", "norms, rotary embedding, gates, sums: bytes against the copy", ElementwiseBenchmarks.Cases),
         new("hadamard", "randomised Hadamard transforms of every base order: bytes against the copy", HadamardBenchmarks.Cases),
+        new("rounding", "two-sided rounding of matrices that go together, and its feedback alone", RoundingBenchmarks.Cases),
+        new("ldl", "block LDLᵀ of Kronecker factors in float64", BlockLdlBenchmarks.Cases),
         new("attention", "causal attention, forward and backward", AttentionBenchmarks.Cases),
         new("encode", "trellis encoding of tiles: every code and rate, both tail-biting windows", EncodeBenchmarks.Cases),
         new("kronecker", "half-steps over a stack of gradients, dense and triangular; inverse roots", KroneckerBenchmarks.Cases),
