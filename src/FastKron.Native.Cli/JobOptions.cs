@@ -55,7 +55,7 @@ internal sealed class JobOptions
         Tokens = parsed.GetValue(_tokens) ?? Preset(parsed).Tokens,
         Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
         Seed = parsed.GetValue(_seed),
-        Equalize = Preset(parsed) == FisherPreset.All[0],
+        Equalize = parsed.GetValue(_preset) != "published",
         Warn = Output.Warn,
     };
 

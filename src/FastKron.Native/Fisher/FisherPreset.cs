@@ -16,7 +16,7 @@ public sealed record FisherPreset(string Name, string Description, FisherOptions
     public static IReadOnlyList<FisherPreset> All { get; } =
     [
         new("default", "likelihood factors from 75 gradients", new FisherOptions(), Default),
-        new("published", "true labels and the Lanczos solver, as the FastKron paper has it", new FisherOptions { Labels = LabelSource.True, Solver = SolverOptions.Published }, Default),
+        new("published", "true labels, the Lanczos solver and weights as they are (not equalised), as the FastKron paper has it", new FisherOptions { Labels = LabelSource.True, Solver = SolverOptions.Published }, Default),
         new("sketch-a", "4 passes over 4096 sequences of 4096 tokens, as FastKron ran it", new FisherOptions { Source = FactorSource.SketchA, Passes = 4 }, 4096 * 4096, 4096),
         new("sketch-a-yaqa", "6 passes over 4096 sequences of 8192 tokens, as YAQA ran it", new FisherOptions { Source = FactorSource.SketchA, Passes = 6 }, 4096 * 8192, 8192),
         new("sketch-b", "1 pass over 65536 sequences of 2048 tokens", new FisherOptions { Source = FactorSource.SketchB, Passes = 1 }, 65536 * 2048, 2048),
