@@ -33,10 +33,11 @@ public sealed partial class KernelImagesTests
         }
     }
 
+    // Compute capability 9.0 may have kernels of its own, which the backend asks for by KernelImages.HasWarpgroups.
     [Test]
-    public void Families_BothTargets_HaveTheSameKernels()
+    public void Families_NewerTarget_HasEveryPortableKernel()
     {
-        Assert.That(Entries(Targets[0]), Is.EqualTo(Entries(Targets[1])));
+        Assert.That(Entries(Targets[0]), Is.SubsetOf(Entries(Targets[1])));
     }
 
     [Test]
