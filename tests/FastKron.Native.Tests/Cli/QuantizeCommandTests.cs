@@ -60,7 +60,7 @@ public sealed class QuantizeCommandTests
     public void Quantize_Interrupted_EndsWithin5SecondsWithCode130AndResumes()
     {
         string output = Output("interrupted");
-        string[] arguments = Arguments(output, tokens: 65536);
+        string[] arguments = Arguments(output, tokens: 262_144);
         using FastkronProcess process = FastkronProcess.Start(arguments);
         WaitForWork(process, output);
         Thread.Sleep(300);
