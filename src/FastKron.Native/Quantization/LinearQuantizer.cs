@@ -45,13 +45,18 @@ public sealed class LinearQuantizer
         return null;
     }
 
-    /// <summary>Matrices that <see cref="Prepare"/> should get at once, so that the encoder always has enough tiles.</summary>
+    /// <summary>Matrices that <see cref="Prepare"/> should get at once: enough that the encoder always has tiles, as far as half of the free memory holds them.</summary>
     /// <param name="rows">m.</param>
     /// <param name="columns">n.</param>
-    public int BatchSize(int rows, int columns)
+    public int BatchSize(int rows, int columns) => BatchSize(_backend.TilesInFlight, _backend.AvailableBytes / 2, rows, columns);
+
+    /// <summary>The same for so many tiles and bytes; at least 1.</summary>
+    internal static int BatchSize(int tiles, long bytes, int rows, int columns)
     {
         int widest = Math.Max(1, Math.Min(rows, columns) / TileDiagonal.TileRows);
-        return (_backend.TilesInFlight + widest - 1) / widest;
+        double matrices = 3.0 * sizeof(float) * rows * columns, factors = sizeof(float) * (Math.Pow(rows, 2) + Math.Pow(columns, 2));
+        double factorisation = 2 * sizeof(double) * Math.Pow(Math.Max(rows, columns), 2);   // of one factor at a time, in F64
+        return (int)Math.Clamp((bytes - factorisation) / (matrices + factors), 1, (tiles + widest - 1) / widest);
     }
 
     /// <summary>Quantizes one matrix.</summary>

@@ -20,6 +20,15 @@ public sealed class LinearQuantizerTests
     private static readonly DenseMatrix A = DenseMatrix.Covariance(Rows, seed: 2);
     private static readonly DenseMatrix B = DenseMatrix.Covariance(Columns, seed: 3);
 
+    // 1056 tiles keep 132 multiprocessors busy; a 14336 × 4096 matrix needs 1.6 GB, and 3.3 GB to factorise its larger side.
+    [TestCase(1056, 40e9, 576, 576, ExpectedResult = 30)]
+    [TestCase(1056, 40e9, 4096, 4096, ExpectedResult = 5)]
+    [TestCase(1056, 40e9, 14336, 4096, ExpectedResult = 5)]
+    [TestCase(1056, 7e9, 14336, 4096, ExpectedResult = 2)]
+    [TestCase(1056, 1e9, 14336, 4096, ExpectedResult = 1)]
+    [TestCase(2, 40e9, 576, 1536, ExpectedResult = 1)]
+    public int BatchSize_TilesAndMemory_TakesTheFewer(int tiles, double bytes, int rows, int columns) => LinearQuantizer.BatchSize(tiles, (long)bytes, rows, columns);
+
     // Mean squared error of the encoder alone on 400 Gaussian tiles at scale 0.9; 60 tiles have a standard error of 1 to 3 %.
     [TestCase(2, 0.0718)]
     [TestCase(3, 0.0190)]
