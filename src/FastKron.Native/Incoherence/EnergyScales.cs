@@ -53,6 +53,8 @@ public sealed record EnergyScales(float[] Output, float[] Input)
         double logarithms = 0;
         foreach (double x in multipliers)
             logarithms += Math.Log(x);
+        if (!double.IsFinite(logarithms))
+            throw new ArithmeticException("energy equalisation: a multiplier is zero or not finite, expected positive numbers");
         double mean = logarithms / multipliers.Length;
         float[] inverse = new float[multipliers.Length];
         for (int i = 0; i < inverse.Length; i++)

@@ -61,6 +61,7 @@ public sealed class LinearBatch : IDisposable
     }
 
     /// <summary>The results, in the order of the inputs; waits.</summary>
+    /// <exception cref="ArithmeticException">A matrix's error is not finite.</exception>
     public IReadOnlyList<RoundedLinear> Collect()
     {
         double[] losses = new double[_losses.Length];
@@ -73,6 +74,8 @@ public sealed class LinearBatch : IDisposable
             Member member = _members[b];
             float scale = member.Scale;
             double proxy = Of(Loss.Rounded, b);
+            if (!double.IsFinite(proxy) || !double.IsFinite(Of(Loss.Whole, b)) || !double.IsFinite(Of(Loss.Error, b)))
+                throw new ArithmeticException($"{member.Name}: rounding gave a loss of {proxy} and an error of {Of(Loss.Error, b)}, expected finite numbers; nothing of this matrix was kept");
             var statistics = new RoundingStatistics(
                 member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * scale * scale * member.Output.Unit * member.Input.Unit,
                 scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, member.Fallback, seconds);
