@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FastKron.Native.Formats;
 
 namespace FastKron.Native.Benchmarking;
 
@@ -69,7 +71,7 @@ public sealed record BenchmarkRecord
         HashSet<string> suites = [.. records.Select(r => r.Suite)];
         BenchmarkRecord[] kept = File.Exists(path) ? [.. Read(path).Where(r => !suites.Contains(r.Suite))] : [];
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        File.WriteAllText(path, string.Concat(kept.Concat(records).Select(r => r.ToJson() + "\n")));
+        AtomicFile.WriteAllBytes(path, Encoding.UTF8.GetBytes(string.Concat(kept.Concat(records).Select(r => r.ToJson() + "\n"))));
     }
 
     /// <summary>The record as one line of JSON.</summary>
