@@ -32,7 +32,7 @@ public static class JobFingerprint
             job["factors from"] = HashFolder(folder);
         else if (options.Fisher is { } fisher)
         {
-            job["calibration"] = CalibrationStage.IsIds(options.Calibration) ? $"ids sha256 {HashFile(options.Calibration[0])}" : string.Join("; ", options.Calibration.Select(DescribeText));
+            job["calibration"] = CalibrationStage.IsIds(options.Calibration) ? DescribeIds(options.Calibration[0]) : string.Join("; ", options.Calibration.Select(DescribeText));
             job["tokens"] = Number(options.Tokens);
             job["context"] = options.Context is { } context ? Number(context) : "default";
             AddFisher(job, fisher);
@@ -56,6 +56,10 @@ public static class JobFingerprint
         job["iterations"] = Number(solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
         job["tolerance"] = Number(solver.Kind switch { SolverKind.Likelihood => solver.Epsilon, SolverKind.Power => solver.PowerTolerance, _ => solver.LanczosTolerance });
     }
+
+    private static string DescribeIds(string path) => File.Exists(path)
+        ? $"ids sha256 {HashFile(path)}"
+        : throw new FileNotFoundException($"{path}: found no such file, expected the calibration.ids of a factor folder", path);
 
     // A text is named by its content; sampling from the model itself is named by what was asked.
     private static string DescribeText(string argument)
