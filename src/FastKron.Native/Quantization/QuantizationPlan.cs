@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using FastKron.Native.Calibration;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
@@ -39,6 +40,14 @@ public sealed record QuantizationPlan(
         SafetensorsTensor[] tensors = [.. folder.TensorNames.Select(folder.Describe)];
         long weights = linears.Quantized.Sum(l => l.Weights), stored = tensors.Sum(t => t.Bytes), parameters = tensors.Sum(t => 8 * t.Bytes / t.Type.Bits);
         bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
+        int longest = Math.Min(options.Context ?? CalibrationStage.DefaultContext, config.MaxPositions);
+        if (makesFactors && CalibrationStage.IsIds(options.Calibration))
+        {
+            // A file of ids is used whole, whatever the options say.
+            CalibrationSet ids = CalibrationSet.Load(options.Calibration[0]);
+            options = options with { Tokens = checked((int)ids.Tokens) };
+            longest = ids.Sequences.Max(sequence => sequence.Length);
+        }
         long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher is { Source: not FactorSource.Activation } ? Triangle(l.Rows) : 0)) * sizeof(float);
         long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
         long disk = (factorsOnly ? 0 : output + weights * options.Bits / 8) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
@@ -50,7 +59,6 @@ public sealed record QuantizationPlan(
         if (free < disk)
             throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
 
-        int longest = Math.Min(options.Context ?? CalibrationStage.DefaultContext, config.MaxPositions);
         FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, new CollectionSize(options.Tokens, longest), backend) : null;
         IReadOnlyList<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, backend);
         return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, fisher, disk, factorsOnly), fisher?.Warning);
