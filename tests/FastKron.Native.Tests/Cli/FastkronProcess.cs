@@ -20,7 +20,8 @@ internal sealed class FastkronProcess : IDisposable
     {
         string program = Environment.ProcessPath!;
         bool shared = Path.GetFileNameWithoutExtension(program) == "dotnet";
-        var start = new ProcessStartInfo(shared ? program : Path.Combine(AppContext.BaseDirectory, "fastkron")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        // A shell starts a background command with Ctrl-C ignored, and so would be everything below it, these tests included.
+        var start = new ProcessStartInfo("env", ["--default-signal=INT", shared ? program : Path.Combine(AppContext.BaseDirectory, "fastkron")]) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (shared)
             start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "fastkron.dll"));
         foreach (string argument in arguments)
