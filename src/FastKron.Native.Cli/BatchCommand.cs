@@ -13,8 +13,8 @@ internal static class BatchCommand
     private const string Help = """
         Quantize many models by many methods at many rates; run again, it goes on where it stopped. JOBS is a file such as
           {"output": "results", "jobs": [{"model": "models/tiny-llama", "methods": ["none", "activation", "likelihood"], "bits": [2, 3, 4], "evaluate": "self:16384"}]}
-        Methods: none, activation (LDLQ), likelihood, power, lanczos, published. Other fields of a job: name, format (qtip or dense), skip, factors_from, calibration, tokens, gradients,
-        context, seed, block, max_blocks: as the options of quantize. Factors are collected once for all rates.
+        Methods: none, activation (LDLQ), likelihood, power, lanczos, published, per-sequence, token-likelihood, sketch-a, sketch-b. Other fields of a job: name, format (qtip or
+        dense), skip, factors_from, calibration, tokens, gradients, half_steps, context, seed, block, max_blocks: as the options of quantize. Factors are collected once for all rates.
         """;
 
     public static Command Create()

@@ -15,7 +15,8 @@ internal sealed class JobOptions
         Description = "what factors are made of: fastkron (minibatch gradients), per-sequence (gradients of sequences), token-likelihood, sketch-a, sketch-b, activation (inputs only: LDLQ) or none (default: the preset's)",
     };
     private readonly Option<string?> _solver = new("--solver") { Description = "likelihood, power or lanczos (default: the preset's)" };
-    private readonly Option<int?> _iterations = new("--iterations") { Description = "iterations of likelihood and power, steps of lanczos, passes of token-likelihood and the sketches (default: their own)" };
+    private readonly Option<int?> _iterations = new("--iterations") { Description = "iterations of likelihood and power, steps of lanczos (two half-steps each); passes of token-likelihood and the sketches (default: their own)" };
+    private readonly Option<int?> _halfSteps = new("--half-steps") { Description = "half-steps of likelihood and power, instead of iterations (default 6)" };
     private readonly Option<string?> _labels = new("--labels") { Description = "sampled from the model, or true next tokens (default: the preset's)" };
     private readonly Option<bool> _centre = new("--centre") { Description = "remove the mean gradient" };
     private readonly Option<string[]> _calibration = new("--calibration")
@@ -42,7 +43,7 @@ internal sealed class JobOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in new Option[] { _preset, _factors, _solver, _iterations, _labels, _centre, _calibration, _gradients, _tokens, _context, _seed, Device })
+        foreach (Option option in new Option[] { _preset, _factors, _solver, _iterations, _halfSteps, _labels, _centre, _calibration, _gradients, _tokens, _context, _seed, Device })
             command.Options.Add(option);
     }
 
@@ -78,7 +79,9 @@ internal sealed class JobOptions
         };
         SolverOptions solver = kind == preset.Solver.Kind ? preset.Solver : new SolverOptions { Kind = kind };
         if (parsed.GetValue(_iterations) is { } iterations)
-            solver = solver with { Iterations = iterations, LanczosSteps = iterations };
+            solver = solver with { HalfSteps = 2 * iterations, LanczosSteps = iterations };
+        if (parsed.GetValue(_halfSteps) is { } halfSteps)
+            solver = solver with { HalfSteps = halfSteps };
         FactorSource chosen = Enum.GetValues<FactorSource>().First(s => s.ToText() == source);
         return preset with
         {

@@ -37,6 +37,9 @@ public sealed record BatchEntry
     /// <summary>Gradients a matrix.</summary>
     public int Gradients { get; set; } = 75;
 
+    /// <summary>Half-steps of likelihood, power and per-sequence; null for the default.</summary>
+    public int? HalfSteps { get; set; }
+
     /// <summary>Longest calibration sequence; null for the default.</summary>
     public int? Context { get; set; }
 
@@ -68,7 +71,7 @@ public sealed record BatchEntry
             return ("bits", $"{bad}", "2, 3 or 4");
         if (Format is not ("qtip" or "dense"))
             return ("format", $"'{Format}'", "qtip or dense");
-        (string, int?, int)[] numbers = [("tokens", Tokens, 1), ("gradients", Gradients, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1)];
+        (string, int?, int)[] numbers = [("tokens", Tokens, 1), ("gradients", Gradients, 1), ("half_steps", HalfSteps, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1)];
         foreach ((string field, int? value, int minimum) in numbers)
         {
             if (value < minimum)

@@ -21,7 +21,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
     /// <summary>Whether the factors come from a collection of this batch.</summary>
     internal bool SharesFactors => Method != "none" && Entry.FactorsFrom is null;
 
-    private FisherOptions? Fisher => BatchMethods.Factors(Method, Entry.Gradients, Entry.Seed);
+    private FisherOptions? Fisher => BatchMethods.Factors(Method, Entry.Gradients, Entry.Seed, Entry.HalfSteps);
 
     /// <summary>Options of the run.</summary>
     /// <param name="factors">Folder of factors; null without.</param>
@@ -83,6 +83,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         settings["calibration"] = string.Join("; ", Entry.Calibration);
         settings["tokens"] = Text(Entry.Tokens);
         settings["gradients"] = Text(Entry.Gradients);
+        settings["half_steps"] = Text(Entry.HalfSteps);
         settings["context"] = Text(Entry.Context);
         return settings;
     }

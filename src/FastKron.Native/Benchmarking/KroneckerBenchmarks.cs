@@ -20,7 +20,7 @@ internal static class KroneckerBenchmarks
                 yield return HalfStep(backend, name + "-triangular" + suffix, m, n, k, side, triangular: true);
             }
         }
-        foreach (int n in backend.IsHost ? [576] : new[] { 576, 1536, 4096 })
+        foreach (int n in backend.IsHost ? [576] : new[] { 576, 1536, 4096, 14336 })
             yield return InverseRoot(backend, n);
     }
 

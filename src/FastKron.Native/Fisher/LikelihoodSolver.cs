@@ -16,34 +16,36 @@ public sealed class LikelihoodSolver : IFactorSolver
     /// <inheritdoc/>
     public SolvedFactors Solve(IKrausStream stream, SolverOptions options, CancellationToken cancellationToken = default)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Iterations, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.HalfSteps, 1);
         var clock = Stopwatch.StartNew();
         int before = stream.HalfSteps;
         using var a = new FactorIterate(stream.Backend, stream.Type, stream.Outputs, 1);
         using var b = new FactorIterate(stream.Backend, stream.Type, stream.Inputs, 1);
-        var likelihood = new List<double>(2 * options.Iterations);
+        var likelihood = new List<double>(options.HalfSteps);
         double scale = 0;
         Root? root = null;   // The first half-step starts from B = I. Its ε is left out, which changes only the scale of A.
         try
         {
-            for (int iteration = 0; iteration < options.Iterations; iteration++)
+            for (int step = 0; step < options.HalfSteps; step++)
             {
-                HalfStep(stream, KroneckerSide.Rows, ref root, a, options.Epsilon, likelihood, cancellationToken);
-                scale = HalfStep(stream, KroneckerSide.Columns, ref root, b, options.Epsilon, likelihood, cancellationToken);
+                // The covariance is A/n ⊗ B̃ or Ã ⊗ B/m, where the other factor's mean diagonal is 1 + ε.
+                bool rows = step % 2 == 0;
+                double given = (root is null ? 1 : 1 + options.Epsilon) / (rows ? stream.Inputs : stream.Outputs);
+                scale = given * HalfStep(
+                    stream, rows ? KroneckerSide.Rows : KroneckerSide.Columns, ref root, rows ? a : b, options.Epsilon, likelihood, cancellationToken);
             }
         }
         finally
         {
             root?.Inverse.Dispose();
         }
-        // The covariance is Ã ⊗ B/m with the last half-step's Ã, whose mean diagonal is 1 + ε.
         var evidence = new FactorEvidence
         {
             Source = stream.Source,
             Solver = SolverKind.Likelihood.ToText(),
             Gradients = stream.Operators,
             HalfSteps = stream.HalfSteps - before,
-            Scale = scale * (1 + options.Epsilon) / stream.Outputs,
+            Scale = scale,
             ChangeOut = a.Changes,
             ChangeIn = b.Changes,
             LogLikelihood = likelihood,

@@ -15,33 +15,31 @@ public sealed class PowerSolver : IFactorSolver
     /// <inheritdoc/>
     public SolvedFactors Solve(IKrausStream stream, SolverOptions options, CancellationToken cancellationToken = default)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Iterations, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.HalfSteps, 1);
         var clock = Stopwatch.StartNew();
         IBackend backend = stream.Backend;
         int before = stream.HalfSteps;
         using var a = new FactorIterate(backend, stream.Type, stream.Outputs, 1 / Math.Sqrt(stream.Outputs));
         using var b = new FactorIterate(backend, stream.Type, stream.Inputs, 1 / Math.Sqrt(stream.Inputs));
         double sigma = 0;
-        for (int iteration = 0; iteration < options.Iterations; iteration++)
+        for (int step = 0; step < options.HalfSteps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (iteration == 0)
+            bool rows = step % 2 == 0;
+            (FactorIterate from, FactorIterate to) = rows ? (b, a) : (a, b);
+            if (step == 0)
             {
-                stream.Gram(KroneckerSide.Rows, null, a.Next);
-                backend.Scale(1 / Math.Sqrt(stream.Inputs), a.Next);
+                stream.Gram(KroneckerSide.Rows, null, to.Next);
+                backend.Scale(1 / Math.Sqrt(stream.Inputs), to.Next);
             }
             else
             {
-                stream.Apply(KroneckerSide.Rows, b.Value, a.Next);
+                stream.Apply(rows ? KroneckerSide.Rows : KroneckerSide.Columns, from.Value, to.Next);
             }
-            a.Accept(FactorSolverException.RequirePositive(backend.Norm(a.Next), stream.Name, stream.HalfSteps - before, "norm of A"));
-
-            cancellationToken.ThrowIfCancellationRequested();
-            stream.Apply(KroneckerSide.Columns, a.Value, b.Next);
-            sigma = FactorSolverException.RequirePositive(backend.Norm(b.Next), stream.Name, stream.HalfSteps - before, "norm of B");
-            b.Accept(sigma);
+            sigma = FactorSolverException.RequirePositive(backend.Norm(to.Next), stream.Name, stream.HalfSteps - before, rows ? "norm of A" : "norm of B");
+            to.Accept(sigma);
             // Both are unit vectors: 1 − cos = ‖difference‖²/2.
-            if (b.Changes[^1] * b.Changes[^1] / 2 < options.PowerTolerance)
+            if (!rows && b.Changes[^1] * b.Changes[^1] / 2 < options.PowerTolerance)
                 break;
         }
         double diagonalA = Normalize(stream, a.Value, "A"), diagonalB = Normalize(stream, b.Value, "B");

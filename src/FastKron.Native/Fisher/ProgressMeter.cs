@@ -38,7 +38,7 @@ internal static class FisherWork
         double weights = (double)outputs * inputs, squares = (double)outputs * outputs + (double)inputs * inputs;
         if (options.Source is FactorSource.SketchA or FactorSource.TokenLikelihood)
             return (options.Passes ?? options.Source.DefaultPasses()) * tokens * (squares + Math.Max(outputs, inputs));
-        int halfSteps = 2 * (options.Source == FactorSource.SketchB ? options.Passes ?? 1 : solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
+        int halfSteps = options.Source == FactorSource.SketchB ? 1 + (options.Passes ?? options.Source.DefaultPasses()) : solver.MostHalfSteps;
         double share = solver.Kind == SolverKind.Likelihood ? 1 : 1.5;
         double made = options.Source == FactorSource.FastKron ? 0 : 2.0 * tokens * weights;    // the sequences' gradients, anew in each half-step
         return halfSteps * (share * gradients * weights * (outputs + inputs) + made);

@@ -19,8 +19,8 @@ public sealed record SolverOptions
     /// <summary>Which solver.</summary>
     public SolverKind Kind { get; init; } = SolverKind.Likelihood;
 
-    /// <summary>Iterations of likelihood and power, two half-steps each; at least 1.</summary>
-    public int Iterations { get; init; } = 3;
+    /// <summary>Half-steps of likelihood and power, A and B in turn from B = I; at least 1.</summary>
+    public int HalfSteps { get; init; } = 6;
 
     /// <summary>Likelihood: ε added to the diagonal of a factor (mean diagonal 1) before it is inverted.</summary>
     public double Epsilon { get; init; } = 0.01;
@@ -33,6 +33,9 @@ public sealed record SolverOptions
 
     /// <summary>Lanczos: stops once the residual of the leading triplet is below this times σ₁; 0 runs all steps.</summary>
     public double LanczosTolerance { get; init; } = 1e-4;
+
+    /// <summary>Half-steps that <see cref="Kind"/> makes, if it does not stop early.</summary>
+    public int MostHalfSteps => Kind == SolverKind.Lanczos ? 2 * LanczosSteps : HalfSteps;
 
     /// <summary>The published setting: one Lanczos cycle of 34 steps without a relative test (hessians-and-rounding.md section 2).</summary>
     public static SolverOptions Published { get; } = new() { Kind = SolverKind.Lanczos, LanczosSteps = 34, LanczosTolerance = 0 };

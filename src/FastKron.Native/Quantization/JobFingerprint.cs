@@ -53,7 +53,7 @@ public static class JobFingerprint
         job["centering"] = fisher.Centering.ToString().ToLowerInvariant();
         SolverOptions solver = fisher.Solver;
         job["solver"] = solver.Kind.ToText();
-        job["iterations"] = Number(solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
+        job["half-steps"] = Number(solver.MostHalfSteps);
         job["tolerance"] = Number(solver.Kind switch { SolverKind.Likelihood => solver.Epsilon, SolverKind.Power => solver.PowerTolerance, _ => solver.LanczosTolerance });
     }
 

@@ -116,12 +116,10 @@ public sealed record QuantizationPlan(
         double weightsOfBlock = BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (double)s.Outputs * s.Inputs), blockWeights = config.Layers * weightsOfBlock;
         if (fisher.Source == FactorSource.Activation)
             return options.Tokens * (2 * blockWeights + linears.Quantized.Sum(l => (double)l.Columns * l.Columns));
-        SolverOptions solver = fisher.Solver;
-        int halfSteps = 2 * (solver.Kind == SolverKind.Lanczos ? solver.LanczosSteps : solver.Iterations);
         double heads = 6.0 * config.VocabularySize * config.HiddenSize;
         return options.Tokens * (8 * blockWeights + heads)
             + options.Tokens * 2 * plan.RecomputedBlocks * weightsOfBlock
-            + halfSteps * fisher.Gradients * linears.Quantized.Sum(l => 1.5 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
+            + fisher.Solver.MostHalfSteps * fisher.Gradients * linears.Quantized.Sum(l => 1.5 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
     }
 
     private static double MeasureProduct(IBackend backend)

@@ -23,7 +23,7 @@ public sealed class CollectionMemoryTests
     {
         using var temporary = new TemporaryFolder();
         using ModelFolder folder = ModelFolder.Open(GeneratedModel.Write(Path.Combine(temporary.Path, "model")));
-        FisherOptions roomy = new() { Source = source, Gradients = Minibatches.Count, Solver = new SolverOptions { Iterations = 1 } };
+        FisherOptions roomy = new() { Source = source, Gradients = Minibatches.Count, Solver = new SolverOptions { HalfSteps = 2 } };
         (Dictionary<string, float[]> expected, FisherPlan plan) = Collect(folder, backendName, roomy);
         long withoutStates = plan.DeviceBytes - plan.ResidentStates * plan.StateBytes;
         (Dictionary<string, float[]> actual, FisherPlan tight) = Collect(folder, backendName, roomy with { MaxDeviceBytes = withoutStates });

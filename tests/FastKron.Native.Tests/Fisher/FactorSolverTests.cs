@@ -11,7 +11,7 @@ namespace FastKron.Native.Tests.Fisher;
 public sealed class FactorSolverTests(string backendName)
 {
     private static readonly SolverOptions Converged =
-        new() { Iterations = 60, PowerTolerance = 0, Epsilon = 0, LanczosSteps = 40, LanczosTolerance = 1e-13 };
+        new() { HalfSteps = 120, PowerTolerance = 0, Epsilon = 0, LanczosSteps = 40, LanczosTolerance = 1e-13 };
 
     private readonly IBackend _backend = Backends.Create(backendName);
 
@@ -30,7 +30,7 @@ public sealed class FactorSolverTests(string backendName)
                 operators.Add(Outer(u, a, v, b, Math.Sqrt(p[a] * q[b])));
         }
         using GradientStack stack = Dense.Stack(_backend, operators, type);
-        SolverOptions options = new() { Kind = kind, Iterations = 1, LanczosSteps = 1, Epsilon = 0 };
+        SolverOptions options = new() { Kind = kind, HalfSteps = 2, LanczosSteps = 1, Epsilon = 0 };
         using SolvedFactors factors = FactorSolvers.Solve(stack, options);
         // F32: 48 products rounded to 2⁻²⁴ each; the bound is 1 − cos < 1e-6.
         double bound = type == DType.F64 ? 1e-13 : 1e-6;
@@ -68,7 +68,7 @@ public sealed class FactorSolverTests(string backendName)
         using GradientStack stack = Dense.Stack(_backend, gradients, DType.F64);
         Assert.That(stack.FisherNorm(), Is.EqualTo(fisherNorm).Within(1e-10).Percent);
         using SolvedFactors lanczos = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Lanczos });
-        using SolvedFactors power = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Power, Iterations = 400 });
+        using SolvedFactors power = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Power, HalfSteps = 800 });
         foreach (SolvedFactors factors in new[] { lanczos, power })
         {
             Assert.That(factors.Evidence.Sigma1, Is.EqualTo(svd.Values[0]).Within(1e-8).Percent, factors.Evidence.Solver);
@@ -111,7 +111,7 @@ public sealed class FactorSolverTests(string backendName)
         using SolvedFactors factors = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Lanczos });
         // R = G ⊗ G: the leading pair is (u uᵀ, v vᵀ) of G's leading singular vectors, reached up to the relative tolerance.
         using GradientStack one = Dense.Stack(_backend, [g], DType.F64);
-        using SolvedFactors first = FactorSolvers.Solve(one, Converged with { Kind = SolverKind.Power, Iterations = 1 });
+        using SolvedFactors first = FactorSolvers.Solve(one, Converged with { Kind = SolverKind.Power, HalfSteps = 2 });
         Assert.That(Dense.Distance(Dense.ToArray(_backend, first.HOut), Dense.Multiply(g, Dense.Transpose(g))), Is.LessThan(1e-13));
         double[] singular = SmallSvd.Decompose(Pad(g, 7)).Values;
         Assert.That(factors.Evidence.Sigma1, Is.EqualTo(singular[0] * singular[0]).Within(1e-8).Percent);
@@ -124,7 +124,7 @@ public sealed class FactorSolverTests(string backendName)
         List<double[,]> gradients = MatrixNormal([1, 1, 1, 1, 1, 1], 50, [1, 1, 1, 1, 1, 1, 1, 1], 51, 40);
         double[,] x = Dense.Normal(6, 6, 52), y = Dense.Normal(8, 8, 53);
         List<double[,]> transformed = [.. gradients.Select(g => Dense.Multiply(Dense.Multiply(x, g), Dense.Transpose(y)))];
-        SolverOptions options = Converged with { Kind = SolverKind.Likelihood, Iterations = 200 };
+        SolverOptions options = Converged with { Kind = SolverKind.Likelihood, HalfSteps = 400 };
         using GradientStack plain = Dense.Stack(_backend, gradients, DType.F64), changed = Dense.Stack(_backend, transformed, DType.F64);
         using SolvedFactors before = FactorSolvers.Solve(plain, options), after = FactorSolvers.Solve(changed, options);
         // 1e-7: 200 iterations from starts that differ by the transformation, through factors of condition about 1e3.
@@ -136,7 +136,7 @@ public sealed class FactorSolverTests(string backendName)
     public void Solve_LikelihoodWithoutEpsilon_NeverLowersTheLogLikelihood()
     {
         using GradientStack stack = Dense.Stack(_backend, MatrixNormal([4, 2, 1, 0.5], 60, [3, 1, 0.5, 0.1, 0.02], 61, 12), DType.F64);
-        using SolvedFactors factors = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Likelihood, Iterations = 20 });
+        using SolvedFactors factors = FactorSolvers.Solve(stack, Converged with { Kind = SolverKind.Likelihood, HalfSteps = 40 });
         IReadOnlyList<double> likelihood = factors.Evidence.LogLikelihood;
         Assert.That(likelihood, Has.Count.EqualTo(40));
         for (int i = 1; i < likelihood.Count; i++)
@@ -162,14 +162,14 @@ public sealed class FactorSolverTests(string backendName)
     }
 
     [Test]
-    public void Solve_EveryIteration_StaysSymmetricPositiveAndDoesNotLowerSigma([Values(SolverKind.Likelihood, SolverKind.Power)] SolverKind kind)
+    public void Solve_EveryHalfStep_StaysSymmetricPositiveAndDoesNotLowerSigma([Values(SolverKind.Likelihood, SolverKind.Power)] SolverKind kind)
     {
         // Two gradients of 12 × 20: every iterate of power is singular, so rounding could turn eigenvalues negative.
         using GradientStack stack = Dense.Stack(_backend, [Dense.Normal(12, 20, 80), Dense.Normal(12, 20, 81)], DType.F32);
         double sigma = 0;
-        for (int iterations = 1; iterations <= 5; iterations++)
+        for (int halfSteps = 1; halfSteps <= 10; halfSteps++)
         {
-            using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { Kind = kind, Iterations = iterations, PowerTolerance = 0 });
+            using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { Kind = kind, HalfSteps = halfSteps, PowerTolerance = 0 });
             foreach (Tensor factor in new[] { factors.HOut, factors.HIn })
             {
                 double[,] a = Dense.ToArray(_backend, factor);
@@ -177,10 +177,21 @@ public sealed class FactorSolverTests(string backendName)
                 Assert.That(Dense.EigenvalueRatio(a), Is.GreaterThan(-1e-5));
                 Assert.That(Dense.Trace(a) / a.GetLength(0), Is.EqualTo(1).Within(1e-5));
             }
-            Assert.That(factors.Evidence.HalfSteps, Is.EqualTo(2 * iterations));
+            Assert.That(factors.Evidence.HalfSteps, Is.EqualTo(halfSteps));
             Assert.That(factors.Evidence.Sigma1 ?? double.MaxValue, Is.GreaterThanOrEqualTo(sigma * (1 - 1e-6)));
             sigma = factors.Evidence.Sigma1 ?? double.MaxValue;
         }
+    }
+
+    [Test]
+    public void Solve_OneHalfStep_GivesRowsAloneAndKeepsTheTrace([Values(SolverKind.Likelihood, SolverKind.Power)] SolverKind kind)
+    {
+        double[][,] gradients = [Dense.Normal(5, 7, 82), Dense.Normal(5, 7, 83), Dense.Normal(5, 7, 84)];
+        using GradientStack stack = Dense.Stack(_backend, gradients, DType.F64);
+        using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { Kind = kind, HalfSteps = 1 });
+        double trace = gradients.Average(g => Dense.Trace(Dense.Multiply(g, Dense.Transpose(g))));
+        Assert.That(Dense.Distance(Dense.ToArray(_backend, factors.HIn), Dense.Diagonal([1, 1, 1, 1, 1, 1, 1])), Is.LessThan(1e-14));
+        Assert.That(factors.Evidence.Scale * 5 * 7, Is.EqualTo(trace).Within(1e-12 * trace));   // both factors have mean diagonal 1
     }
 
     [Test]

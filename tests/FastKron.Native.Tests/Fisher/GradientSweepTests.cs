@@ -173,7 +173,7 @@ public sealed class GradientSweepTests(string backendName)
     [Test]
     public void Collect_FastKron_FitsEveryLinearFromItsStack()
     {
-        var options = new FisherOptions { GradientType = DType.F32, Solver = new SolverOptions { Iterations = 2 } };
+        var options = new FisherOptions { GradientType = DType.F32, Solver = new SolverOptions { HalfSteps = 4 } };
         var fitted = new Dictionary<string, (float[] Out, float[] In)>();
         new FisherCollector(_model, options).Collect(Minibatches, _ => true, factors =>
         {

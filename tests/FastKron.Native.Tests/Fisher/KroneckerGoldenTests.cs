@@ -35,7 +35,7 @@ public sealed class KroneckerGoldenTests
     [TestCaseSource(nameof(PowerCases))]
     public void Solve_PowerSixtyIterations_MatchesGolden(string model, DType type)
     {
-        var options = new SolverOptions { Kind = SolverKind.Power, Iterations = 60, PowerTolerance = 0 };
+        var options = new SolverOptions { Kind = SolverKind.Power, HalfSteps = 120, PowerTolerance = 0 };
         ForEachLinear(model, "golden_transformers.json", "kron", (linear, golden, observed) =>
         {
             using var span = new GradientSpan(_backend, observed);

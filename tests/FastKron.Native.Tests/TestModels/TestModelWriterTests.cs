@@ -82,7 +82,7 @@ public sealed class TestModelWriterTests
         using IBackend backend = new CpuBackend();
         var benchmark = new CollectionBenchmark(output, Path.Combine(output, "calibration.ids"), output)
         {
-            Options = new FisherOptions { Gradients = 6, Solver = new SolverOptions { Iterations = 1 } },
+            Options = new FisherOptions { Gradients = 6, Solver = new SolverOptions { HalfSteps = 2 } },
             Layers = 6,
         };
         Dictionary<string, double> cases = benchmark.Run(backend, null, CancellationToken.None).ToDictionary(r => r.Case, r => r.Value);
