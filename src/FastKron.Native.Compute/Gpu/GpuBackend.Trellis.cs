@@ -8,7 +8,7 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed partial class GpuBackend
 {
     // kernels/trellis.cu
-    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, HybridEntries = 512, HybridBits = 16;
+    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, HybridEntries = 512, HybridBits = 16, CodeAlignment = 16;
 
     /// <summary>Rows of x up to which tiles are multiplied as they are decoded; above, strips of the matrix are decoded for <see cref="MatMul"/>.</summary>
     private const int FewRows = 8;
@@ -62,17 +62,23 @@ public sealed partial class GpuBackend
         int sliceColumns = Ceiling(unitColumns, Math.Min(wanted, most)), slices = Ceiling(unitColumns, sliceColumns);
         string type = x.Type == DType.F32 ? "f32" : "bf16";
         using DeviceMemory? sums = slices > 1 ? Scratch((long)slices * x.Rows * weights.Rows * sizeof(float)) : null;
-        var args = new FewRowsArgs(
-            y.Address, (nuint)y.Stride, x.Address, (nuint)x.Stride, weights.Codes.Address, sums?.Address ?? 0, x.Rows, unitColumns, sliceColumns,
-            CodesAligned(weights), Table(weights.Codebook, "decoding"));
-        Kernel("trellis", $"trellis_matmul_k{weights.Codebook.Bits}_{LayoutName(weights)}_rows{(x.Rows == 1 ? 1 : FewRows)}_{type}")
-            .Launch(_stream, new dim3((uint)unitRows, (uint)slices), DecodeThreads, args);
+        using Tensor? aligned = AlignedCodes(weights);
+        CudaKernel kernel = TrellisKernel(weights, "matmul", $"rows{(x.Rows == 1 ? 1 : FewRows)}_{type}");
+        var grid = new dim3((uint)unitRows, (uint)slices);
+        nint codes = (aligned ?? weights.Codes).Address;
+        if (weights.Codebook.Vector == 2)
+            kernel.Launch(_stream, grid, DecodeThreads, Arguments(Table(weights.Codebook)));
+        else
+            kernel.Launch(_stream, grid, DecodeThreads, Arguments(Computed(weights.Codebook)));
         if (sums is not null)
         {
             Kernel("trellis", $"trellis_add_slices_{type}").Launch(
                 _stream, new dim3((uint)Ceiling(weights.Rows, DecodeThreads), (uint)x.Rows), DecodeThreads,
                 new AddSlicesArgs(y.Address, (nuint)y.Stride, sums.Address, weights.Rows, slices));
         }
+
+        FewRowsArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
+            y.Address, (nuint)y.Stride, x.Address, (nuint)x.Stride, codes, sums?.Address ?? 0, x.Rows, unitColumns, sliceColumns, code);
     }
 
     // dense ← the rows of Ŵ from firstRow on, as many as dense has.
@@ -81,26 +87,50 @@ public sealed partial class GpuBackend
         int unit = TrellisPacking.Granularity(weights.Layout), unitRows = dense.Rows / unit, unitColumns = weights.Columns / unit;
         (string type, int pair) = dense.Type switch { DType.F32 => ("f32", 8), DType.BF16 => ("bf16", 4), _ => ("f16", 4) };
         bool paired = dense.Address % pair == 0 && dense.Stride % 2 == 0;
-        long blocks = ((long)unitRows * unitColumns + DecodeWarps - 1) / DecodeWarps;
-        Kernel("trellis", $"trellis_decode_k{weights.Codebook.Bits}_{LayoutName(weights)}_{type}").Launch(
-            _stream, (int)Math.Min(blocks, _multiprocessors * DecodeWarps), DecodeThreads,
-            new DecodeArgs(
-                dense.Address, (nuint)dense.Stride, weights.Codes.Address, firstRow / unit, unitRows, unitColumns, CodesAligned(weights), paired ? 1 : 0,
-                Table(weights.Codebook, "decoding")));
+        int blocks = (int)Math.Min(((long)unitRows * unitColumns + DecodeWarps - 1) / DecodeWarps, _multiprocessors * DecodeWarps);
+        using Tensor? aligned = AlignedCodes(weights);
+        nint codes = (aligned ?? weights.Codes).Address;
+        CudaKernel kernel = TrellisKernel(weights, "decode", type);
+        if (weights.Codebook.Vector == 2)
+            kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Table(weights.Codebook)));
+        else
+            kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Computed(weights.Codebook)));
+
+        DecodeArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
+            dense.Address, (nuint)dense.Stride, codes, firstRow / unit, unitRows, unitColumns, paired ? 1 : 0, code);
     }
 
-    // Lane records of the kernel layout are 4·K bytes and are loaded as vectors of 8, 4 or 16 bytes.
-    private static int CodesAligned(TrellisMatrix weights) => weights.Codes.Address % (weights.Codebook.Bits switch { 2 => 8, 3 => 4, _ => 16 }) == 0 ? 1 : 0;
-
-    private static string LayoutName(TrellisMatrix weights) => weights.Layout == TrellisLayout.QtipKernel ? "kernel" : "plain";
-
-    private static HybridTable Table(TrellisCodebook codebook, string doing)
+    // The kernels load codes as vectors. Those of a model are whole allocations; a slice that begins elsewhere is copied.
+    private Tensor? AlignedCodes(TrellisMatrix weights)
     {
-        if (codebook.Name != "quantlut_sym" || codebook.Vector != 2 || codebook.Bits is < 2 or > 4 || codebook.Table.Length != 2 * HybridEntries)
+        if (weights.Codes.Address % CodeAlignment == 0)
+            return null;
+        Tensor copy = Allocate(DType.U16, weights.Codes.Rows, weights.Codes.Columns);
+        Convert(weights.Codes, copy);
+        return copy;
+    }
+
+    private CudaKernel TrellisKernel(TrellisMatrix weights, string operation, string variant)
+    {
+        (TrellisCodebook codebook, bool kernelLayout) = (weights.Codebook, weights.Layout == TrellisLayout.QtipKernel);
+        string? code = (codebook.Name, codebook.Vector, codebook.Bits) switch
+        {
+            ("quantlut_sym", 2, >= 2 and <= 4) when codebook.Table.Length == 2 * HybridEntries => "hyb",
+            ("3inst" or "mcg", 1, >= 1 and <= 8) when !kernelLayout => "pairs",
+            ("1mad" or "mul1", 1, >= 1 and <= 8) when !kernelLayout => "sums",
+            _ => null,
+        };
+        if (code is null)
         {
             throw new NotSupportedException(
-                $"{doing} {codebook.Name} at {codebook.Bits} bits on the GPU; supported: quantlut_sym (HYB) with {HybridEntries} entries at 2, 3, 4 bits");
+                $"decoding {codebook.Name}, V = {codebook.Vector}, at {codebook.Bits} bits in layout {weights.Layout} on the GPU; supported: quantlut_sym (HYB) with "
+                + $"{HybridEntries} entries at 2, 3, 4 bits, and 1mad, 3inst, mcg, mul1 at 1 to 8 bits in {TrellisLayout.QtipPlain}");
         }
+        return Kernel("trellis", $"trellis_{operation}_{code}_k{codebook.Bits}_{(kernelLayout ? "kernel" : "plain")}_{variant}");
+    }
+
+    private static HybridTable Table(TrellisCodebook codebook)
+    {
         var table = default(HybridTable);
         ReadOnlySpan<ushort> numbers = codebook.Table.Span;
         for (int i = 0; i < HybridEntries; i++)
@@ -108,17 +138,29 @@ public sealed partial class GpuBackend
         return table;
     }
 
+    // trellis-formats-and-kernels.md section 1.1. (B − 510) / 147.8 and the product with the reciprocal give the same float16 for every B.
+    private static ComputedCode Computed(TrellisCodebook codebook) => codebook.Name switch
+    {
+        "1mad" => new(34038481, 76625530, Origin: 510, Scale: 1 / 147.800537109375f, Offset: 0),
+        "mul1" => new(0x83DCD12D, 0, Origin: -1024, Scale: (float)BitConverter.UInt16BitsToHalf(0x1EEE), Offset: (float)BitConverter.UInt16BitsToHalf(0xC931)),
+        "mcg" => new(0xCBAC1FED, 0, 0, 0, 0),
+        _ => new(89226354, 64248484, 0, 0, 0),
+    };
+
     [InlineArray(HybridEntries)]
     private struct HybridTable
     {
         private uint _first;
     }
 
-    private readonly record struct DecodeArgs(
-        nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Aligned, int Paired, HybridTable Table);
+    // x = s · Multiplier + Addend; of byte sums, (B − Origin) · Scale + Offset.
+    private readonly record struct ComputedCode(uint Multiplier, uint Addend, float Origin, float Scale, float Offset);
 
-    private readonly record struct FewRowsArgs(
-        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, nint Sums, int Tokens, int UnitColumns, int SliceColumns, int Aligned, HybridTable Table);
+    private readonly record struct DecodeArgs<TCode>(
+        nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Paired, TCode Code) where TCode : unmanaged;
+
+    private readonly record struct FewRowsArgs<TCode>(
+        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, nint Sums, int Tokens, int UnitColumns, int SliceColumns, TCode Code) where TCode : unmanaged;
 
     private readonly record struct AddSlicesArgs(nint Y, nuint YStride, nint Sums, int Rows, int Slices);
 }

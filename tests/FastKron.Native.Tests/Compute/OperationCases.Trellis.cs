@@ -60,12 +60,12 @@ internal static partial class OperationCases
 
     // A codeword is a float16: exact in F32 and F16, rounded to 8 bits in BF16; relative to the root mean square, for numbers up to 4.
     private static IEnumerable<OperationCase> DecodeMatrixCases =>
-        from bits in new[] { 2, 3, 4 }
-        from layout in Enum.GetValues<TrellisLayout>()
+        from format in TrellisOperands.Formats
         from type in new[] { DType.F32, DType.F16, DType.BF16 }
-        select new OperationCase("trellis", $"DecodeMatrix K={bits} {layout} 64x96 {type}", type == DType.BF16 ? 4.0 / 256 : 0, backend =>
+        select new OperationCase(
+            "trellis", $"DecodeMatrix {format.Codebook.Name} K={format.Codebook.Bits} {format.Layout} 64x96 {type}", type == DType.BF16 ? 4.0 / 256 : 0, backend =>
         {
-            var (weights, expected) = TrellisOperands.RandomMatrix(backend, bits, layout, 64, 96);
+            var (weights, expected) = TrellisOperands.RandomMatrix(backend, format.Codebook, format.Layout, 64, 96);
             Tensor dense = backend.Allocate(type, 64, 96);
             return new(
                 () => backend.DecodeMatrix(weights, dense), () => TrellisOperands.LargestError(backend, dense, expected),
@@ -74,14 +74,14 @@ internal static partial class OperationCases
 
     private static IEnumerable<OperationCase> TrellisMatMulCases =>
         from shape in new[] { (1, 32, 32), (1, 192, 576), (3, 64, 288), (8, 32, 64), (9, 160, 96), (33, 288, 64) }
-        from bits in new[] { 2, 3, 4 }
-        from layout in Enum.GetValues<TrellisLayout>()
+        from format in TrellisOperands.Formats
         from type in new[] { DType.F32, DType.BF16 }
+        where format.Codebook.Vector == 2 || shape is (8, _, _) or (1, 192, _)
         let tolerance = type == DType.F32 ? TrellisSumTolerance : TrellisBFloat16Tolerance
-        select new OperationCase("trellis", $"TrellisMatMul {shape} K={bits} {layout} {type}", tolerance, backend =>
+        select new OperationCase("trellis", $"TrellisMatMul {shape} {format.Codebook.Name} K={format.Codebook.Bits} {format.Layout} {type}", tolerance, backend =>
         {
             var (tokens, rows, columns) = shape;
-            var (weights, dense) = TrellisOperands.RandomMatrix(backend, bits, layout, rows, columns);
+            var (weights, dense) = TrellisOperands.RandomMatrix(backend, format.Codebook, format.Layout, rows, columns);
             float[] inputs = TrellisOperands.Normal(tokens * columns), expected = new float[tokens * rows];
             Tensor single = backend.Allocate(DType.F32, tokens, columns), x = backend.Allocate(type, tokens, columns), y = backend.Allocate(type, tokens, rows);
             backend.Upload<float>(inputs, single);

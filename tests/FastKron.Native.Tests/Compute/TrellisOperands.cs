@@ -10,9 +10,9 @@ namespace FastKron.Native.Tests.Compute;
 internal static class TrellisOperands
 {
     /// <summary>A packed matrix of random codes and what it decodes to.</summary>
-    public static (TrellisMatrix Weights, float[] Dense) RandomMatrix(IBackend backend, int bits, TrellisLayout layout, int rows, int columns)
+    public static (TrellisMatrix Weights, float[] Dense) RandomMatrix(
+        IBackend backend, TrellisCodebook codebook, TrellisLayout layout, int rows, int columns)
     {
-        TrellisCodebook codebook = TrellisCodes.Hybrid(bits);
         int tiles = rows / 16 * (columns / 16);
         ushort[] states = TrellisPackingTests.RandomRings(codebook, tiles), words = new ushort[tiles * codebook.PackedWords];
         TrellisPacking.Pack(codebook, layout, rows, columns, states, words);
@@ -28,6 +28,13 @@ internal static class TrellisOperands
         backend.Upload<ushort>(words, codes);
         return (new TrellisMatrix(codes, codebook, layout, rows, columns), dense);
     }
+
+    /// <summary>Every code at every rate, in every layout it has.</summary>
+    public static IEnumerable<(TrellisCodebook Codebook, TrellisLayout Layout)> Formats =>
+    [
+        .. from layout in Enum.GetValues<TrellisLayout>() from bits in Enumerable.Range(2, 3) select (TrellisCodes.Hybrid(bits), layout),
+        .. from name in new[] { "1mad", "3inst", "mcg", "mul1" } from bits in Enumerable.Range(1, 8) select (Code(name, bits), TrellisLayout.QtipPlain),
+    ];
 
     /// <summary>A code by its name in checkpoints.</summary>
     public static TrellisCodebook Code(string name, int bits) => name switch

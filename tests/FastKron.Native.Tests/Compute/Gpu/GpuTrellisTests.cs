@@ -122,10 +122,10 @@ public sealed class GpuTrellisTests
     // Codes two bytes beyond an aligned address, results at odd columns: no vector access may be taken.
     [Test]
     public void DecodeMatrix_UnalignedTensors_AgreesWithTheAligned(
-        [Values(2, 3, 4)] int bits, [Values] TrellisLayout layout, [Values(DType.F32, DType.BF16, DType.F16)] DType type)
+        [ValueSource(nameof(SomeFormats))] (TrellisCodebook, TrellisLayout) format, [Values(DType.F32, DType.BF16, DType.F16)] DType type)
     {
         using var gpu = new GpuBackend();
-        var (weights, _) = TrellisOperands.RandomMatrix(gpu, bits, layout, 64, 96);
+        var (weights, _) = TrellisOperands.RandomMatrix(gpu, format.Item1, format.Item2, 64, 96);
         using Tensor codes = weights.Codes;
         using Tensor moved = gpu.Allocate(DType.U16, 1, (int)codes.Length + 1), dense = gpu.Allocate(type, 64, 96), odd = gpu.Allocate(type, 64, 97);
         Tensor tail = moved.SliceColumns(1, (int)codes.Length);
@@ -137,10 +137,10 @@ public sealed class GpuTrellisTests
 
     [Test]
     public void TrellisMatMul_RowOfABatch_EqualsTheRowAlone(
-        [Values(2, 3, 4)] int bits, [Values] TrellisLayout layout, [Values(DType.F32, DType.BF16)] DType type, [Values(2, 8)] int rows)
+        [ValueSource(nameof(SomeFormats))] (TrellisCodebook, TrellisLayout) format, [Values(DType.F32, DType.BF16)] DType type, [Values(2, 8)] int rows)
     {
         using var gpu = new GpuBackend();
-        var (weights, _) = TrellisOperands.RandomMatrix(gpu, bits, layout, 64, 2048);
+        var (weights, _) = TrellisOperands.RandomMatrix(gpu, format.Item1, format.Item2, 64, 2048);
         using Tensor codes = weights.Codes, single = gpu.Allocate(DType.F32, rows, 2049), x = gpu.Allocate(type, rows, 2049);
         using Tensor y = gpu.Allocate(type, rows, 65), alone = gpu.Allocate(type, 1, 64);
         gpu.Upload<float>(TrellisOperands.Normal((int)single.Length), single);
@@ -153,6 +153,10 @@ public sealed class GpuTrellisTests
             Assert.That(Numbers(gpu, outputs.SliceRows(row, 1)), Is.EqualTo(Numbers(gpu, alone)), $"row {row}");
         }
     }
+
+    // Every layout and rate of HYB, and a computed code of each kind.
+    private static IEnumerable<(TrellisCodebook Codebook, TrellisLayout Layout)> SomeFormats =>
+        TrellisOperands.Formats.Where(format => format.Codebook.Vector == 2 || (format.Codebook.Name, format.Codebook.Bits) is ("mul1", 2) or ("mcg", 7));
 
     private static (ushort[] States, double Error) Encode(
         IBackend backend, TrellisCodebook codebook, TailBitingWindow window, float[] weights, CostPrecision costs)
