@@ -13,8 +13,9 @@ internal static class BatchCommand
     private const string Help = """
         Quantize many models by many methods at many rates; run again, it goes on where it stopped. JOBS is a file such as
           {"output": "results", "jobs": [{"model": "models/tiny-llama", "methods": ["none", "activation", "likelihood"], "bits": [2, 3, 4], "evaluate": "self:16384"}]}
-        Methods: none, activation (LDLQ), likelihood, power, lanczos, published, per-sequence, token-likelihood, sketch-a, sketch-b. Other fields of a job: name, format (qtip or
-        dense), skip, factors_from, calibration, tokens, gradients, half_steps, context, seed, block, max_blocks: as the options of quantize. Factors are collected once for all rates.
+        Methods: none, activation (LDLQ), likelihood, power, lanczos, published, per-sequence, token-likelihood, sketch-a, sketch-b, original. Other fields of a job: name, format (qtip or dense),
+        skip, factors_from, calibration, tokens, gradients, half_steps, context, seed, equalize, block, max_blocks, tasks, task_folder, limit: as the options of quantize and evaluate.
+        rotation_seeds is a list: a job for each. With measure_only true a job leaves what it measured and no model. Factors are collected once for all rates and rotation seeds.
         """;
 
     public static Command Create()
@@ -58,23 +59,24 @@ internal static class BatchCommand
         return command;
     }
 
-    private static void Write(IReadOnlyList<BatchCost> costs)
+    /// <summary>A table of costs.</summary>
+    public static void Write(IReadOnlyList<BatchCost> costs)
     {
         Table table = Output.Table("job (estimates)", "M weights", "memory, GB", "disk, GB", "seconds", "");
         foreach (BatchCost cost in costs)
             table.Row(cost.Name, Number($"{cost.Weights / 1e6:F2}"), Number($"{cost.MemoryBytes / 1e9:F3}"), Number($"{cost.DiskBytes / 1e9:F3}"), Number($"{cost.Seconds:F0}"), cost.Note ?? "");
-        table.Row("all", "", Number($"{costs.Max(cost => cost.MemoryBytes) / 1e9:F3}"), Number($"{costs.Sum(cost => cost.DiskBytes) / 1e9:F3}"), Number($"{costs.Sum(cost => cost.Seconds):F0}"), "");
+        table.Row("all", "", Number($"{costs.Select(cost => cost.MemoryBytes).DefaultIfEmpty().Max() / 1e9:F3}"), Number($"{costs.Sum(cost => cost.DiskBytes) / 1e9:F3}"), Number($"{costs.Sum(cost => cost.Seconds):F0}"), "");
         Output.Write(table);
     }
 
     private static void Write(IReadOnlyList<BatchResult> results)
     {
-        Table table = Output.Table("job", "", "stored bits", "perplexity", "original", "mean KL, nats", "seconds");
+        Table table = Output.Table("job", "", "stored bits", "perplexity", "original", "mean KL, nats", "accuracy", "seconds");
         foreach (BatchResult r in results)
         {
             table.Row(
                 r.Name, r.State.ToString().ToLowerInvariant(), Number($"{r.StoredBits:F3}"), Number($"{r.Perplexity:F3}"), Number($"{r.OriginalPerplexity:F3}"),
-                r.Divergence is null ? "" : Number($"{r.Divergence:F4} ± {r.DivergenceError:F4}"), Number($"{r.Seconds:F1}"));
+                r.Divergence is null ? "" : Number($"{r.Divergence:F4} ± {r.DivergenceError:F4}"), Number($"{r.Accuracy:F4}"), Number($"{r.Seconds:F1}"));
         }
         Output.Write(table);
         foreach (BatchResult failed in results.Where(r => r.State == BatchState.Failed))

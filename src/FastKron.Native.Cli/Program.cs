@@ -15,7 +15,7 @@ internal static class Program
         var verbose = new Option<bool>("--verbose") { Description = "print stack traces of failures", Recursive = true };
         var root = new RootCommand("FastKron.Native: quantize LLaMA and Qwen-3 models to 2, 3 or 4 bits, measure them, run them.")
         {
-            QuantizeCommand.Create(), FactorsCommand.Create(), BatchCommand.Create(), EvaluateCommand.Create(), CompareCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(), MakeTestModelCommand.Create(), BenchCommand.Create(),
+            QuantizeCommand.Create(), FactorsCommand.Create(), BatchCommand.Create(), ExperimentCommand.Create(), EvaluateCommand.Create(), CompareCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(), MakeTestModelCommand.Create(), BenchCommand.Create(),
         };
         root.Options.Add(verbose);
         ParseResult parsed = root.Parse(args);

@@ -16,7 +16,7 @@ public sealed record BatchEntry
     /// <summary>See <see cref="BatchMethods"/>.</summary>
     public IReadOnlyList<string> Methods { get; set; } = ["likelihood"];
 
-    /// <summary>2, 3 or 4.</summary>
+    /// <summary>2, 3 or 4; 16 for the method original.</summary>
     public IReadOnlyList<int> Bits { get; set; } = [2];
 
     /// <summary>qtip or dense.</summary>
@@ -46,6 +46,15 @@ public sealed record BatchEntry
     /// <summary>Seed of signs, labels and sampled text.</summary>
     public ulong Seed { get; set; }
 
+    /// <summary>Seeds of the signs: a job for each, from the same factors. Null for one job with <see cref="Seed"/>.</summary>
+    public IReadOnlyList<ulong>? RotationSeeds { get; set; }
+
+    /// <summary>Whether rows and columns are scaled to equal mean squares before rounding; null for yes, but no for the method published.</summary>
+    public bool? Equalize { get; set; }
+
+    /// <summary>Whether results are only measured: each job leaves what it measured and no model.</summary>
+    public bool MeasureOnly { get; set; }
+
     /// <summary>Text to measure original and result on; null for none.</summary>
     public string? Evaluate { get; set; }
 
@@ -55,8 +64,22 @@ public sealed record BatchEntry
     /// <summary>Use only the first so many blocks; null for all.</summary>
     public int? MaxBlocks { get; set; }
 
+    /// <summary>Tasks to measure the result on.</summary>
+    public IReadOnlyList<string> Tasks { get; set; } = [];
+
+    /// <summary>Folder of task files that are named without a path.</summary>
+    public string TaskFolder { get; set; } = "tasks";
+
+    /// <summary>Measure only the first so many documents of each task; null for all.</summary>
+    public int? Limit { get; set; }
+
     /// <summary>First part of the jobs' names.</summary>
     internal string Label => Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(Model)));
+
+    /// <summary>Whether the results of another entry are measured on the same original, text and tasks.</summary>
+    internal bool IsMeasuredLike(BatchEntry other) =>
+        (Path.GetFullPath(Model), Evaluate, Block, MaxBlocks, TaskFolder, Limit, Seed) == (Path.GetFullPath(other.Model), other.Evaluate, other.Block, other.MaxBlocks, other.TaskFolder, other.Limit, other.Seed)
+        && Tasks.SequenceEqual(other.Tasks);
 
     /// <summary>The first value out of range, or null.</summary>
     internal (string Field, string Found, string Expected)? Problem()
@@ -67,11 +90,21 @@ public sealed record BatchEntry
             return ("methods", $"'{unknown}'", $"{string.Join(", ", BatchMethods.Names)}");
         if (Methods.Count == 0 || Bits.Count == 0)
             return (Methods.Count == 0 ? "methods" : "bits", "none", "at least one");
-        if (Bits.FirstOrDefault(bits => bits is < 2 or > 4, 2) is var bad && bad != 2)
+        bool original = Methods.Contains(BatchMethods.Original);
+        if (original && (Methods.Count > 1 || Bits is not [16] || !MeasureOnly))
+            return ("methods", $"{BatchMethods.Original} with other methods or bits, or without measure_only", $"{BatchMethods.Original} alone at 16 bits, which is only measured");
+        if (!original && Bits.FirstOrDefault(bits => bits is < 2 or > 4, 2) is var bad && bad != 2)
             return ("bits", $"{bad}", "2, 3 or 4");
+        if (RotationSeeds?.Count == 0)
+            return ("rotation_seeds", "none", "at least one");
+        if (Evaluate is null && (MeasureOnly || Tasks.Count > 0))
+            return ("evaluate", "none", "a text, as measure_only and tasks need");
         if (Format is not ("qtip" or "dense"))
             return ("format", $"'{Format}'", "qtip or dense");
-        (string, int?, int)[] numbers = [("tokens", Tokens, 1), ("gradients", Gradients, 1), ("half_steps", HalfSteps, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1)];
+        (string, int?, int)[] numbers =
+        [
+            ("tokens", Tokens, 1), ("gradients", Gradients, 1), ("half_steps", HalfSteps, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1), ("limit", Limit, 1),
+        ];
         foreach ((string field, int? value, int minimum) in numbers)
         {
             if (value < minimum)

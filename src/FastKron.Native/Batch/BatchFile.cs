@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using FastKron.Native.Formats;
@@ -54,8 +55,16 @@ public sealed record BatchFile
         return file;
     }
 
-    /// <summary>All jobs in order: entry by entry, method by method, bits by bits.</summary>
-    public IReadOnlyList<BatchJob> Expand() => [.. Jobs.SelectMany(entry => entry.Methods.SelectMany(method => entry.Bits.Select(bits => new BatchJob(Output, entry, method, bits))))];
+    /// <summary>All jobs in order: entry by entry, method by method, bits by bits, seed by seed.</summary>
+    public IReadOnlyList<BatchJob> Expand() =>
+    [
+        .. from entry in Jobs
+           from method in entry.Methods
+           from bits in entry.Bits
+           from seed in entry.RotationSeeds ?? [entry.Seed]
+           let name = string.Create(CultureInfo.InvariantCulture, $"{entry.Label}-{method}-{bits}bit")
+           select new BatchJob(Output, entry, method, bits, seed, entry.RotationSeeds is null ? name : string.Create(CultureInfo.InvariantCulture, $"{name}-seed{seed}")),
+    ];
 }
 
 /// <summary>How batch files are read and summaries written.</summary>

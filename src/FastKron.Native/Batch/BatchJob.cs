@@ -5,21 +5,23 @@ using FastKron.Native.Quantization;
 
 namespace FastKron.Native.Batch;
 
-/// <summary>One model by one method at one rate.</summary>
-/// <param name="Folder">Folder of the batch.</param>
+/// <summary>One model by one method at one rate, with one seed of its signs.</summary>
+/// <param name="Folder">Folder of the results.</param>
 /// <param name="Entry">Where it stands in the file.</param>
 /// <param name="Method">See <see cref="BatchMethods"/>.</param>
 /// <param name="Bits">Bits per weight.</param>
-public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, int Bits)
+/// <param name="Seed">Seed of the signs.</param>
+/// <param name="Name">Unique in the batch, and the name of the result.</param>
+public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, int Bits, ulong Seed, string Name)
 {
-    /// <summary>Unique in the batch, and the name of the result's folder.</summary>
-    public string Name => string.Create(CultureInfo.InvariantCulture, $"{Entry.Label}-{Method}-{Bits}bit");
-
-    /// <summary>Folder of the result.</summary>
-    public string Output => Path.Combine(Folder, Name);
+    /// <summary>The result: a folder, or of a job that is only measured the file of a <see cref="BatchMeasurement"/>.</summary>
+    public string Output => Path.Combine(Folder, Entry.MeasureOnly ? Name + ".json" : Name);
 
     /// <summary>Whether the factors come from a collection of this batch.</summary>
-    internal bool SharesFactors => Method != "none" && Entry.FactorsFrom is null;
+    internal bool SharesFactors => HasFactors && Entry.FactorsFrom is null;
+
+    /// <summary>Whether it is rounded with factors.</summary>
+    internal bool HasFactors => Fisher is not null;
 
     private FisherOptions? Fisher => BatchMethods.Factors(Method, Entry.Gradients, Entry.Seed, Entry.HalfSteps);
 
@@ -32,9 +34,10 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         Bits = Bits,
         Format = Entry.Format == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
         FactorsFrom = factors,
+        Seed = Seed,
     };
 
-    /// <summary>Options of the collection that makes its factors: the same for every rate and format. The output is still to be named.</summary>
+    /// <summary>Options of the collection that makes its factors: the same for every rate, seed of signs and format. The output is still to be named.</summary>
     internal QuantizationOptions FactorOptions(Action<string>? warn) => new()
     {
         Model = Entry.Model,
@@ -45,6 +48,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         Tokens = Entry.Tokens,
         Context = Entry.Context,
         Seed = Entry.Seed,
+        Equalize = Entry.Equalize ?? Method != BatchMethods.Published,
         Warn = warn,
     };
 
@@ -56,37 +60,49 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         Texts = [text],
         BlockLength = Entry.Block,
         MaxBlocks = Entry.MaxBlocks,
+        Tasks = Entry.Tasks,
+        TaskFolder = Entry.TaskFolder,
+        Limit = Entry.Limit,
         Warn = warn,
         Seed = Entry.Seed + 1,                               // never the text that self: calibration wrote
     };
 
     /// <summary>Everything that the file says about the job, by name; kept beside the result, so that a changed file is noticed.</summary>
+    /// <remarks>A measurement may be carried to another machine: it names model and files without their folders, and holds the hashes of what it read.</remarks>
     internal SortedDictionary<string, string> Settings()
     {
         var settings = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
-            ["model"] = Path.GetFullPath(Entry.Model),
+            ["model"] = Entry.MeasureOnly ? Entry.Label : Path.GetFullPath(Entry.Model),
             ["method"] = Method,
             ["bits"] = Text(Bits),
             ["format"] = Entry.Format,
             ["skip"] = string.Join(',', Entry.Skip),
             ["seed"] = Text(Entry.Seed),
-            ["evaluate"] = Entry.Evaluate is { } text ? $"{text}, block {Text(Entry.Block)}, max_blocks {Text(Entry.MaxBlocks)}" : "nothing",
+            ["evaluate"] = Entry.Evaluate is { } text ? $"{Named(text)}, block {Text(Entry.Block)}, max_blocks {Text(Entry.MaxBlocks)}" : "nothing",
         };
-        if (Method == "none")
+        if (Entry.RotationSeeds is not null)
+            settings["rotation_seed"] = Text(Seed);
+        if (Entry.Equalize is { } equalize)
+            settings["equalize"] = equalize ? "yes" : "no";
+        if (Entry.Tasks.Count > 0)
+            settings["tasks"] = $"{string.Join(',', Entry.Tasks.Select(Named))}, limit {Text(Entry.Limit)}";
+        if (!HasFactors)
             return settings;
         if (Entry.FactorsFrom is { } folder)
         {
             settings["factors_from"] = Path.GetFullPath(folder);
             return settings;
         }
-        settings["calibration"] = string.Join("; ", Entry.Calibration);
+        settings["calibration"] = string.Join("; ", Entry.Calibration.Select(Named));
         settings["tokens"] = Text(Entry.Tokens);
         settings["gradients"] = Text(Entry.Gradients);
         settings["half_steps"] = Text(Entry.HalfSteps);
         settings["context"] = Text(Entry.Context);
         return settings;
     }
+
+    private string Named(string argument) => Entry.MeasureOnly ? Path.GetFileName(argument) : argument;
 
     private static string Text<T>(T value) => value is null ? "default" : string.Create(CultureInfo.InvariantCulture, $"{value}");
 }

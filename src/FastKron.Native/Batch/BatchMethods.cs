@@ -5,12 +5,21 @@ namespace FastKron.Native.Batch;
 /// <summary>The methods of a batch by name: what the factors of the rounding are.</summary>
 public static class BatchMethods
 {
-    /// <summary>All names.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["none", "activation", "likelihood", "power", "lanczos", "published", "per-sequence", "token-likelihood", "sketch-a", "sketch-b"];
+    /// <summary>The model as it is, only measured.</summary>
+    public const string Original = "original";
 
-    /// <summary>How the factors of a method are made; null for none.</summary>
-    /// <param name="name">none; activation (LDLQ); likelihood, power or lanczos (both factors from minibatch gradients); published (true labels, one long Lanczos
-    /// cycle); per-sequence, token-likelihood, sketch-a, sketch-b (both factors from single sequences or tokens).</param>
+    /// <summary>Every weight counts the same.</summary>
+    public const string None = "none";
+
+    /// <summary>The FastKron paper's: true labels, one long Lanczos cycle, weights as they are.</summary>
+    public const string Published = "published";
+
+    /// <summary>All names.</summary>
+    public static IReadOnlyList<string> Names { get; } =
+        [Original, None, "activation", "likelihood", "power", "lanczos", Published, "per-sequence", "token-likelihood", "sketch-a", "sketch-b"];
+
+    /// <summary>How the factors of a method are made; null for those without.</summary>
+    /// <param name="name">original or none; activation (LDLQ); likelihood, power, lanczos or published (minibatch gradients); another source by its name.</param>
     /// <param name="gradients">K.</param>
     /// <param name="seed">Seed of sampled labels.</param>
     /// <param name="halfSteps">Half-steps of likelihood and power; null for the default.</param>
@@ -21,12 +30,12 @@ public static class BatchMethods
         SolverOptions solver = halfSteps is { } count ? new SolverOptions { HalfSteps = count } : new SolverOptions();
         return name switch
         {
-            "none" => null,
+            Original or None => null,
             "activation" => common with { Source = FactorSource.Activation },
             "likelihood" => common with { Solver = solver },
             "power" => common with { Solver = solver with { Kind = SolverKind.Power } },
             "lanczos" => common with { Solver = new SolverOptions { Kind = SolverKind.Lanczos } },
-            "published" => common with { Solver = SolverOptions.Published, Labels = LabelSource.True },
+            Published => common with { Solver = SolverOptions.Published, Labels = LabelSource.True },
             "per-sequence" => common with { Source = FactorSource.PerSequence, Solver = solver },
             "token-likelihood" => common with { Source = FactorSource.TokenLikelihood },
             "sketch-a" => common with { Source = FactorSource.SketchA },

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using FastKron.Native.Compute;
+using FastKron.Native.Evaluation.Tasks;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
 
@@ -14,21 +15,36 @@ namespace FastKron.Native.Batch;
 /// where HASH is that of its fingerprint (<see cref="JobFingerprint"/>), so that changed settings, text or weights never find the factors of others.
 /// </para>
 /// <para>A job's settings lie beside its result in <c>NAME.settings.json</c>; a job whose settings in the file have changed since is refused.</para>
+/// <para>Jobs that are only measured (<see cref="BatchEntry.MeasureOnly"/>) leave <c>NAME.json</c>, with their settings in it: <see cref="QuantizationTrials"/>.</para>
 /// </remarks>
 public sealed class BatchRun
 {
     private readonly IReadOnlyList<BatchJob> _jobs;
-    private readonly string _folder;
+    private readonly string _factorFolder;
+    private readonly bool _keepFactors;
     private readonly IBackend _backend;
     private readonly Action<string>? _warn;
     private readonly Dictionary<(BatchEntry Entry, string Method), string> _factorFolders = [];      // hashing a model is worth doing once
     private readonly Dictionary<string, string> _failedFactors = [];     // folder → why
+    private (BatchEntry Entry, QuantizationTrials Trials)? _trials;
 
     /// <summary>Prepares a batch.</summary>
     /// <param name="file">The jobs.</param>
     /// <param name="backend">Where to run them.</param>
     /// <param name="warn">Is told what stops nothing but should be known.</param>
-    public BatchRun(BatchFile file, IBackend backend, Action<string>? warn = null) => (_jobs, _folder, _backend, _warn) = (file.Expand(), file.Output, backend, warn);
+    public BatchRun(BatchFile file, IBackend backend, Action<string>? warn = null)
+        : this(file.Expand(), Path.Combine(file.Output, "factors"), keepFactors: true, backend, warn)
+    {
+    }
+
+    /// <summary>Prepares a batch of jobs that are not in a file.</summary>
+    /// <param name="jobs">The jobs; those that share factors stand together.</param>
+    /// <param name="factorFolder">Folder for collections of factors.</param>
+    /// <param name="keepFactors">Whether a collection stays when its last job is done.</param>
+    /// <param name="backend">Where to run them.</param>
+    /// <param name="warn">Is told what stops nothing but should be known.</param>
+    public BatchRun(IReadOnlyList<BatchJob> jobs, string factorFolder, bool keepFactors, IBackend backend, Action<string>? warn = null)
+        => (_jobs, _factorFolder, _keepFactors, _backend, _warn) = (jobs, factorFolder, keepFactors, backend, warn);
 
     /// <summary>Estimates every collection and job that is not finished, in the order in which they will run.</summary>
     /// <param name="cancellationToken">Checked for every job.</param>
@@ -39,29 +55,15 @@ public sealed class BatchRun
         foreach (BatchJob job in _jobs)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Estimate(job.Name, () =>
-            {
-                if (IsFinished(job))
-                    return null;
-                string? factors = FactorFolderOf(job);
-                if (job.SharesFactors && !Directory.Exists(factors) && collections.Add(factors!))
-                {
-                    QuantizationOptions collection = job.FactorOptions(_warn) with { Output = factors! };
-                    Estimate($"factors/{Path.GetFileName(factors)}", () => QuantizationPlan.Make(collection, _backend, factorsOnly: true));
-                }
-                return QuantizationPlan.Make(job.Options(factors, _warn), _backend);
-            });
+            Estimate(job.Name, () => CostOf(job, collections, Estimate));
         }
         return costs;
 
-        void Estimate(string name, Func<QuantizationPlan?> make)
+        void Estimate(string name, Func<BatchCost> make)
         {
             try
             {
-                QuantizationPlan? plan = make();
-                costs.Add(plan is null ? new BatchCost(name, 0, 0, 0, 0, "finished", CanStart: true) : new BatchCost(
-                    name, plan.Linears.Quantized.Sum(l => l.Weights), plan.Memory.Sum(m => m.Bytes), plan.DiskBytes, plan.Stages.Sum(s => s.Seconds),
-                    plan.Warning, CanStart: true));
+                costs.Add(make());
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
@@ -69,6 +71,24 @@ public sealed class BatchRun
             }
         }
     }
+
+    // Of a job whose collection is neither there nor counted yet, that is estimated first.
+    private BatchCost CostOf(BatchJob job, HashSet<string> collections, Action<string, Func<BatchCost>> estimate)
+    {
+        if (IsFinished(job) || job.Method == BatchMethods.Original)
+            return new BatchCost(job.Name, 0, 0, 0, 0, IsFinished(job) ? "finished" : "only measured", CanStart: true);
+        string? factors = FactorFolderOf(job);
+        if (job.SharesFactors && !Directory.Exists(factors) && collections.Add(factors!))
+        {
+            string name = $"factors/{Path.GetFileName(factors)}";
+            estimate(name, () => Cost(name, QuantizationPlan.Make(job.FactorOptions(_warn) with { Output = factors! }, _backend, factorsOnly: true)));
+        }
+        BatchCost cost = Cost(job.Name, QuantizationPlan.Make(job.Options(factors, _warn), _backend));
+        return job.Entry.MeasureOnly ? cost with { DiskBytes = 0 } : cost;
+    }
+
+    private static BatchCost Cost(string name, QuantizationPlan plan) => new(
+        name, plan.Linears.Quantized.Sum(l => l.Weights), plan.Memory.Sum(m => m.Bytes), plan.DiskBytes, plan.Stages.Sum(s => s.Seconds), plan.Warning, CanStart: true);
 
     /// <summary>Runs or resumes all jobs.</summary>
     /// <param name="digest">As <see cref="QuantizationRun.QuantizeAsync"/>.</param>
@@ -81,37 +101,77 @@ public sealed class BatchRun
         Func<string, CancellationToken, Task<string>> digest, Action<string>? onStart = null, IProgress<QuantizationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var results = new List<BatchResult>();
-        foreach (BatchJob job in _jobs)
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            try
+            for (int i = 0; i < _jobs.Count; i++)
             {
-                bool finished = IsFinished(job);
-                QuantizationReport report = finished
-                    ? ReportFiles.Read(job.Output)
-                    : await RunAsync(job, digest, onStart, progress, cancellationToken).ConfigureAwait(false);
-                results.Add(Describe(job, finished ? BatchState.Finished : BatchState.Done, report));
+                cancellationToken.ThrowIfCancellationRequested();
+                try
+                {
+                    results.Add(await RunAsync(_jobs[i], digest, onStart, progress, cancellationToken).ConfigureAwait(false));
+                    if (!_keepFactors)
+                        ReleaseFactors(i);
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    results.Add(new BatchResult(_jobs[i].Name, _jobs[i].Entry.Model, _jobs[i].Method, _jobs[i].Bits, BatchState.Failed, OneLine(e)));
+                }
             }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                results.Add(new BatchResult(job.Name, job.Entry.Model, job.Method, job.Bits, BatchState.Failed, OneLine(e)));
-            }
+        }
+        finally
+        {
+            _trials?.Trials.Dispose();
+            _trials = null;
         }
         return results;
     }
 
-    private async Task<QuantizationReport> RunAsync(
+    private async Task<BatchResult> RunAsync(
         BatchJob job, Func<string, CancellationToken, Task<string>> digest, Action<string>? onStart, IProgress<QuantizationProgress>? progress, CancellationToken cancellationToken)
     {
+        bool finished = IsFinished(job);
+        BatchState state = finished ? BatchState.Finished : BatchState.Done;
+        if (!finished && job.SharesFactors && FactorFolderOf(job) is { } factors && !Directory.Exists(factors))
+            Collect(job, factors, onStart, progress, cancellationToken);
+        if (!finished)
+            onStart?.Invoke(job.Name);
+        if (job.Entry.MeasureOnly)
+            return Describe(job, state, finished ? BatchMeasurement.Read(job.Output) : Measure(job, progress, cancellationToken));
+        return Describe(job, state, finished ? ReportFiles.Read(job.Output) : await QuantizeAsync(job, digest, progress, cancellationToken).ConfigureAwait(false));
+    }
+
+    private BatchMeasurement Measure(BatchJob job, IProgress<QuantizationProgress>? progress, CancellationToken cancellationToken)
+    {
+        QuantizationTrials trials = TrialsOf(job, progress, cancellationToken);
         string? factors = FactorFolderOf(job);
-        if (job.SharesFactors && !Directory.Exists(factors))
-            Collect(job, factors!, onStart, progress, cancellationToken);
-        onStart?.Invoke(job.Name);
+        QuantizationTrial trial = job.Method == BatchMethods.Original ? trials.MeasureOriginal(cancellationToken) : trials.Quantize(job.Options(factors, _warn), cancellationToken);
+        var measurement = BatchMeasurement.Of(job, trial, job.SharesFactors ? BatchCollection.Find(factors!) : null);
+        Directory.CreateDirectory(job.Folder);
+        measurement.Write(job.Output);
+        return measurement;
+    }
+
+    // The original is read once for neighbours that are measured alike.
+    private QuantizationTrials TrialsOf(BatchJob job, IProgress<QuantizationProgress>? progress, CancellationToken cancellationToken)
+    {
+        if (_trials is { } open && open.Entry.IsMeasuredLike(job.Entry))
+            return open.Trials;
+        _trials?.Trials.Dispose();
+        _trials = null;
+        var trials = QuantizationTrials.Open(job.Evaluation(_warn)!, _backend, progress, cancellationToken);
+        _trials = (job.Entry, trials);
+        return trials;
+    }
+
+    private async Task<QuantizationReport> QuantizeAsync(
+        BatchJob job, Func<string, CancellationToken, Task<string>> digest, IProgress<QuantizationProgress>? progress, CancellationToken cancellationToken)
+    {
+        string? factors = FactorFolderOf(job);
         QuantizationOptions options = job.Options(factors, _warn);
         if (!BatchSettings.Exist(job))
         {
             QuantizationPlan.RequireAbsent(options.Output);
-            Directory.CreateDirectory(_folder);
+            Directory.CreateDirectory(job.Folder);
             BatchSettings.Write(job);
         }
         return await QuantizationRun.QuantizeAsync(options, _backend, digest, job.Evaluation(_warn), progress, cancellationToken).ConfigureAwait(false);
@@ -125,7 +185,8 @@ public sealed class BatchRun
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         try
         {
-            FactorRun.Execute(job.FactorOptions(_warn) with { Output = folder }, _backend, progress, cancellationToken);
+            IReadOnlyList<StageReport> stages = FactorRun.Execute(job.FactorOptions(_warn) with { Output = folder }, _backend, progress, cancellationToken);
+            new BatchCollection(_backend.Name, stages).Write(folder);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -134,21 +195,37 @@ public sealed class BatchRun
         }
     }
 
+    // Deletes the factors of a job that none behind it needs.
+    private void ReleaseFactors(int index)
+    {
+        BatchJob job = _jobs[index];
+        if (job.SharesFactors && _factorFolders.TryGetValue((job.Entry, job.Method), out string? folder) && Directory.Exists(folder)
+            && !_jobs.Skip(index + 1).Any(later => later.SharesFactors && FactorFolderOf(later) == folder && !IsFinished(later)))
+            BatchCollection.Delete(folder);
+    }
+
     // Where the factors of a job are or will be; null without.
     private string? FactorFolderOf(BatchJob job)
     {
         if (!job.SharesFactors)
-            return job.Method == "none" ? null : job.Entry.FactorsFrom;
+            return job.HasFactors ? job.Entry.FactorsFrom : null;
         if (_factorFolders.TryGetValue((job.Entry, job.Method), out string? known))
             return known;
         string fingerprint = string.Concat(JobFingerprint.Compute(job.FactorOptions(_warn), _backend).Select(pair => $"{pair.Key}={pair.Value}\n"));
         string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(fingerprint)))[..12];
-        return _factorFolders[(job.Entry, job.Method)] = Path.Combine(_folder, "factors", $"{job.Entry.Label}-{job.Method}-{hash}");
+        return _factorFolders[(job.Entry, job.Method)] = Path.Combine(_factorFolder, $"{job.Entry.Label}-{job.Method}-{hash}");
     }
 
     // Refuses a job that was begun or finished with other settings.
     private static bool IsFinished(BatchJob job)
     {
+        if (job.Entry.MeasureOnly)
+        {
+            if (!File.Exists(job.Output))
+                return false;
+            BatchSettings.RequireSame(job, BatchMeasurement.Read(job.Output).Settings, job.Output, "the file");
+            return true;
+        }
         if (!BatchSettings.Exist(job))
             return false;
         BatchSettings.RequireSame(job);
@@ -156,11 +233,18 @@ public sealed class BatchRun
     }
 
     private static BatchResult Describe(BatchJob job, BatchState state, QuantizationReport report)
+        => Describe(job, state, report.Output, report.Size.StoredBits, report.Evaluation, report.Stages.Sum(stage => stage.Seconds));
+
+    private static BatchResult Describe(BatchJob job, BatchState state, BatchMeasurement measurement)
+        => Describe(job, state, job.Output, measurement.Evaluation.Model.LinearBits, measurement.Evaluation, measurement.RoundingSeconds + measurement.Evaluation.Seconds);
+
+    private static BatchResult Describe(BatchJob job, BatchState state, string output, double storedBits, EvaluationReport? evaluation, double seconds)
     {
-        TextReport? text = report.Evaluation?.Texts is [var first, ..] ? first : null;
+        TextReport? text = evaluation?.Texts is [var first, ..] ? first : null;
         return new BatchResult(
-            job.Name, job.Entry.Model, job.Method, job.Bits, state, Error: null, report.Output, report.Size.StoredBits,
-            text?.Measured.Perplexity, text?.Original?.Perplexity, text?.Divergence?.Mean, text?.Divergence?.StandardError, report.Stages.Sum(stage => stage.Seconds));
+            job.Name, job.Entry.Model, job.Method, job.Bits, state, Error: null, output, storedBits,
+            text?.Measured.Perplexity, text?.Original?.Perplexity, text?.Divergence?.Mean, text?.Divergence?.StandardError, seconds,
+            evaluation?.Tasks is { Count: > 0 } tasks ? TaskAverage.Of(TaskAverage.Averaged(tasks)).Acc : null);
     }
 
     // What a user can cause speaks for itself; of anything else the kind is worth knowing.

@@ -28,12 +28,16 @@ internal static class BatchSettings
         {
             throw new InvalidDataException($"{path}: found no settings of a job ({e.Message}), expected those that a batch wrote; delete it with {job.Output}", e);
         }
+        RequireSame(job, earlier, path, $"this file with {job.Output}");
+    }
+
+    /// <summary>Refuses a job whose settings differ from those that were kept in a file.</summary>
+    /// <exception cref="InvalidDataException">The differences.</exception>
+    public static void RequireSame(BatchJob job, SortedDictionary<string, string> earlier, string path, string doomed)
+    {
         string[] differences = RunDirectory.Differences(earlier, job.Settings());
         if (differences.Length > 0)
-        {
-            throw new InvalidDataException($"{path}: the job was begun with other settings: {string.Join("; ", differences)}; "
-                + $"give the entry another \"name\", or delete this file with {job.Output}");
-        }
+            throw new InvalidDataException($"{path}: the job was begun with other settings: {string.Join("; ", differences)}; give the entry another \"name\", or delete {doomed}");
     }
 
     private static string PathOf(BatchJob job) => job.Output + ".settings.json";

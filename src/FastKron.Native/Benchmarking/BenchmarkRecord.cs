@@ -69,7 +69,19 @@ public sealed record BenchmarkRecord
     public static void Replace(string path, IReadOnlyCollection<BenchmarkRecord> records)
     {
         HashSet<string> suites = [.. records.Select(r => r.Suite)];
-        BenchmarkRecord[] kept = File.Exists(path) ? [.. Read(path).Where(r => !suites.Contains(r.Suite))] : [];
+        Replace(path, records, record => suites.Contains(record.Suite));
+    }
+
+    /// <summary>Replaces the records of the same suites and cases in a file, keeping the others.</summary>
+    public static void Merge(string path, IReadOnlyCollection<BenchmarkRecord> records)
+    {
+        HashSet<(string, string)> cases = [.. records.Select(r => (r.Suite, r.Case))];
+        Replace(path, records, record => cases.Contains((record.Suite, record.Case)));
+    }
+
+    private static void Replace(string path, IReadOnlyCollection<BenchmarkRecord> records, Predicate<BenchmarkRecord> isReplaced)
+    {
+        BenchmarkRecord[] kept = File.Exists(path) ? [.. Read(path).Where(r => !isReplaced(r))] : [];
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         AtomicFile.WriteAllBytes(path, Encoding.UTF8.GetBytes(string.Concat(kept.Concat(records).Select(r => r.ToJson() + "\n"))));
     }

@@ -10,26 +10,38 @@ using FastKron.Native.Tokenizers;
 
 namespace FastKron.Native.Evaluation;
 
-/// <summary>Measures a model, alone or against its original: perplexity, KL divergence, zero-shot tasks.</summary>
+/// <summary>Measures models, alone or against their original: perplexity, KL divergence, zero-shot tasks.</summary>
 /// <remarks>
 /// Texts and tasks are read, checked and encoded before any weight is loaded. The original is measured first and then freed but for its head, so that the two
-/// models need not fit together.
+/// models need not fit together; any number of models can be measured against it.
 /// </remarks>
-public sealed class ModelEvaluation
+public sealed class ModelEvaluation : IDisposable
 {
     private readonly EvaluationOptions _options;
     private readonly IBackend _backend;
     private readonly Tokenizer _tokenizer;
     private readonly IProgress<EvaluationProgress>? _progress;
     private readonly List<string> _warnings = [];
+    private readonly TextArgument[] _arguments;
+    private readonly TextMeasure?[] _texts;      // null: waits for a model that writes it
+    private readonly string _tokenizerHash;
+    private TaskMeasure[] _tasks = [];
+    private DecoderModel? _original;
+    private string? _originalText;
 
     private ModelEvaluation(EvaluationOptions options, IBackend backend, IProgress<EvaluationProgress>? progress)
     {
         (_options, _backend, _progress) = (options, backend, progress);
         _tokenizer = Tokenizer.Load(options.Original ?? options.Model, Warn);
+        _tokenizerHash = Convert.ToHexStringLower(SHA256.HashData(GzipFile.ReadAllBytes(_tokenizer.Path)));
+        _arguments = [.. options.Texts.Select(TextArgument.Parse)];
+        _texts = new TextMeasure?[_arguments.Length];
     }
 
-    /// <summary>Runs the measurement.</summary>
+    /// <summary>The original; null where there is none.</summary>
+    public MeasuredModel? Original { get; private set; }
+
+    /// <summary>Measures one folder.</summary>
     /// <param name="options">What to measure.</param>
     /// <param name="backend">Where.</param>
     /// <param name="progress">Where it stands.</param>
@@ -40,69 +52,102 @@ public sealed class ModelEvaluation
     public static EvaluationReport Run(
         EvaluationOptions options, IBackend backend, IProgress<EvaluationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        long start = Stopwatch.GetTimestamp();
         options.Check();
         using ModelFolder folder = ModelFolder.Open(options.Model);
-        using ModelFolder? original = options.Original is null ? null : ModelFolder.Open(options.Original);
-        if (original is not null && original.Config.VocabularySize != folder.Config.VocabularySize)
-            throw new InvalidDataException($"vocabularies differ: {original.Config.VocabularySize} in {original.Path}, {folder.Config.VocabularySize} in {folder.Path}; they are of different models");
-        return new ModelEvaluation(options, backend, progress).Run(folder, original, cancellationToken);
+        using ModelEvaluation evaluation = Prepare(options, backend, folder.Config, progress, cancellationToken);
+        MeasuredModel measured = MeasuredModel.Describe(folder);
+        using DecoderModel model = DecoderModel.Load(folder, backend);
+        (EvaluationReport report, IReadOnlyList<IReadOnlyList<TaskRow>> rows) = evaluation.Measure(model, measured, cancellationToken);
+        report = report with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
+        return options.Output is null ? report : EvaluationResult.Write(options.Output, report, rows);
     }
 
-    private EvaluationReport Run(ModelFolder folder, ModelFolder? originalFolder, CancellationToken cancellationToken)
+    /// <summary>Reads texts and tasks, and measures the original.</summary>
+    /// <param name="options">What to measure.</param>
+    /// <param name="backend">Where.</param>
+    /// <param name="config">Of the models that will be measured.</param>
+    /// <param name="progress">Where this and every measurement stands.</param>
+    /// <param name="cancellationToken">Checked before every batch.</param>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="InvalidDataException">A bad original, text or task file, or an original of another vocabulary.</exception>
+    public static ModelEvaluation Prepare(
+        EvaluationOptions options, IBackend backend, ModelConfig config, IProgress<EvaluationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        long start = Stopwatch.GetTimestamp();
-        TextArgument[] arguments = [.. _options.Texts.Select(TextArgument.Parse)];
-        var texts = new TextMeasure?[arguments.Length];
-        DecoderModel? original = null;
+        options.Check();
+        using ModelFolder? original = options.Original is null ? null : ModelFolder.Open(options.Original);
+        if (original is not null && original.Config.VocabularySize != config.VocabularySize)
+            throw new InvalidDataException($"vocabularies differ: {original.Config.VocabularySize} in {original.Path}, {config.VocabularySize} in {options.Model}; they are of different models");
+        var evaluation = new ModelEvaluation(options, backend, progress);
         try
         {
-            for (int t = 0; t < texts.Length; t++)
-                texts[t] = arguments[t].Form == TextForm.Self ? null : TextMeasure.Read(arguments[t], _options, folder.Config, _tokenizer, Warn);
-            TaskMeasure[] tasks = [.. Tasks(folder.Config)];
-            MeasuredModel measuredModel = MeasuredModel.Describe(folder);
-            MeasuredModel? originalModel = originalFolder is null ? null : MeasuredModel.Describe(originalFolder);
-            string? originalText = null;
-            if (originalFolder is not null)
-            {
-                original = DecoderModel.Load(originalFolder, _backend);
-                Write(arguments, texts, original, cancellationToken);
-                foreach (TextMeasure? text in texts)
-                    text!.ReadOriginal(original, TextScorer(original), Stage($"original, {text.Name}"), cancellationToken);
-                originalText = Continue(original, cancellationToken);
-                original.ReleaseBlocks();
-            }
-            using DecoderModel model = DecoderModel.Load(folder, _backend);
-            Write(arguments, texts, model, cancellationToken);
-            TextReport[] textReports = [.. texts.Select(text => text!.Measure(model, TextScorer(model), original, Stage(text.Name), cancellationToken))];
-            var scorer = new SequenceScorer(model, _options.BatchTokens);
-            (TaskReport Report, IReadOnlyList<TaskRow> Rows)[] taskResults = [.. tasks.Select(task => task.Run(scorer.Score, Stage(task.Name), cancellationToken))];
-            var report = new EvaluationReport
-            {
-                Engine = Engine.Version,
-                Backend = _backend.Name,
-                ActivationType = _backend.ActivationType.ToString(),
-                Model = measuredModel,
-                Original = originalModel,
-                TokenizerHash = Convert.ToHexStringLower(SHA256.HashData(GzipFile.ReadAllBytes(_tokenizer.Path))),
-                Texts = textReports,
-                Tasks = [.. taskResults.Select(t => t.Report)],
-                BatchTokens = _options.BatchTokens ?? _backend.BatchTokens,
-                Limit = _options.Limit,
-                Seed = _options.Seed,
-                Prompt = _options.Prompt,
-                OriginalText = originalText,
-                MeasuredText = Continue(model, cancellationToken),
-                Warnings = [.. _warnings],
-                Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds,
-            };
-            return _options.Output is null ? report : EvaluationResult.Write(_options.Output, report, [.. taskResults.Select(t => t.Rows)]);
+            evaluation.Read(config, original, cancellationToken);
+            return evaluation;
         }
-        finally
+        catch
         {
-            original?.Dispose();
-            foreach (TextMeasure? text in texts)
-                text?.Dispose();
+            evaluation.Dispose();
+            throw;
         }
+    }
+
+    /// <summary>Measures a model. Texts that are to be written by a model are written by the original, or else by the first model measured.</summary>
+    /// <param name="model">The model, on the same backend.</param>
+    /// <param name="measured">What it is.</param>
+    /// <param name="cancellationToken">Checked before every batch.</param>
+    /// <returns>The report, and the rows of each of its tasks.</returns>
+    /// <exception cref="ArithmeticException">Log-likelihoods are NaN.</exception>
+    public (EvaluationReport Report, IReadOnlyList<IReadOnlyList<TaskRow>> Rows) Measure(DecoderModel model, MeasuredModel measured, CancellationToken cancellationToken = default)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Write(model, cancellationToken);
+        TextReport[] texts = [.. _texts.Select(text => text!.Measure(model, TextScorer(model), _original, Stage(text.Name), cancellationToken))];
+        var scorer = new SequenceScorer(model, _options.BatchTokens);
+        (TaskReport Report, IReadOnlyList<TaskRow> Rows)[] tasks = [.. _tasks.Select(task => task.Run(scorer.Score, Stage(task.Name), cancellationToken))];
+        var report = new EvaluationReport
+        {
+            Engine = Engine.Version,
+            Backend = _backend.Name,
+            ActivationType = _backend.ActivationType.ToString(),
+            Model = measured,
+            Original = Original,
+            TokenizerHash = _tokenizerHash,
+            Texts = texts,
+            Tasks = [.. tasks.Select(t => t.Report)],
+            BatchTokens = _options.BatchTokens ?? _backend.BatchTokens,
+            Limit = _options.Limit,
+            Seed = _options.Seed,
+            Prompt = _options.Prompt,
+            OriginalText = _originalText,
+            MeasuredText = Continue(model, cancellationToken),
+            Warnings = [.. _warnings],
+            Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds,
+        };
+        return (report, [.. tasks.Select(t => t.Rows)]);
+    }
+
+    /// <summary>Frees what remains of the original.</summary>
+    public void Dispose()
+    {
+        _original?.Dispose();
+        foreach (TextMeasure? text in _texts)
+            text?.Dispose();
+    }
+
+    private void Read(ModelConfig config, ModelFolder? originalFolder, CancellationToken cancellationToken)
+    {
+        for (int t = 0; t < _texts.Length; t++)
+            _texts[t] = _arguments[t].Form == TextForm.Self ? null : TextMeasure.Read(_arguments[t], _options, config, _tokenizer, Warn);
+        _tasks = [.. Tasks(config)];
+        if (originalFolder is null)
+            return;
+        Original = MeasuredModel.Describe(originalFolder);
+        _original = DecoderModel.Load(originalFolder, _backend);
+        Write(_original, cancellationToken);
+        foreach (TextMeasure? text in _texts)
+            text!.ReadOriginal(_original, TextScorer(_original), Stage($"original, {text.Name}"), cancellationToken);
+        _originalText = Continue(_original, cancellationToken);
+        _original.ReleaseBlocks();
     }
 
     private IEnumerable<TaskMeasure> Tasks(ModelConfig config)
@@ -117,11 +162,10 @@ public sealed class ModelEvaluation
         }
     }
 
-    // Texts that the first model loaded writes itself.
-    private void Write(TextArgument[] arguments, TextMeasure?[] texts, DecoderModel model, CancellationToken cancellationToken)
+    private void Write(DecoderModel model, CancellationToken cancellationToken)
     {
-        for (int t = 0; t < texts.Length; t++)
-            texts[t] ??= TextMeasure.Sample(arguments[t], _options, model, _tokenizer, cancellationToken);
+        for (int t = 0; t < _texts.Length; t++)
+            _texts[t] ??= TextMeasure.Sample(_arguments[t], _options, model, _tokenizer, cancellationToken);
     }
 
     // Perplexities, like divergences, are over the ids that the tokenizer has.

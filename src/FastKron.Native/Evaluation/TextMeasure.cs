@@ -17,7 +17,7 @@ internal sealed class TextMeasure : IDisposable
     private readonly long _tokens;
     private FinalStates? _states;
     private PerplexitySummary? _original;
-    private double _seconds;
+    private double _originalSeconds;
 
     private TextMeasure(string name, string hash, string bosMode, PerplexityMeasure perplexity) => (_name, _hash, _bosMode, _perplexity, _tokens) = (name, hash, bosMode, perplexity, perplexity.Tokens);
 
@@ -70,7 +70,7 @@ internal sealed class TextMeasure : IDisposable
             _original = _perplexity!.Run(scorer, progress, cancellationToken);
         else
             _states = _divergence.Read(original, progress, cancellationToken);
-        _seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
+        _originalSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     /// <summary>Measures the model.</summary>
@@ -88,7 +88,6 @@ internal sealed class TextMeasure : IDisposable
             measured = _perplexity!.Run(scorer, progress, cancellationToken);
         else
             (_original, measured, divergence) = _divergence.Compare(original!, _states!, model, progress, cancellationToken);
-        _seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
         return new TextReport
         {
             Text = _name,
@@ -98,7 +97,7 @@ internal sealed class TextMeasure : IDisposable
             Original = _original,
             Measured = measured,
             Divergence = divergence,
-            Seconds = _seconds,
+            Seconds = _originalSeconds + Stopwatch.GetElapsedTime(start).TotalSeconds,
         };
     }
 

@@ -106,6 +106,10 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     /// <summary>Deletes what was written unless it was completed.</summary>
     public void Dispose() => _folder.Dispose();
 
+    /// <summary>The tensors that a linear becomes in a folder made of <paramref name="source"/>.</summary>
+    internal static SafetensorsTensor[] TensorsOf(ModelFolder source, QuantizedWeights weights) =>
+        QuantizedCheckpoint.Tensors(weights.Name, weights.Rows, weights.Columns, weights.Codebook, SignType(source).Item2);
+
     private TrellisCodebook CodeOf(string module) => module.EndsWith(".v_proj", StringComparison.Ordinal) ? _valueCodebook : _codebook;
 
     // SU is kept in the model's type, as QTIP loads it: what config.json declares, else what the embedding has.

@@ -44,6 +44,14 @@ public sealed class DecoderModel : IDisposable
     /// <exception cref="InvalidDataException">A tensor is missing, has another shape or type, or holds NaN or infinite values: file, name, found, expected.</exception>
     public static DecoderModel Load(ModelFolder folder, IBackend backend) => new ModelLoader(folder, backend).Load();
 
+    /// <summary>Loads a dense folder with quantized linears in the place of some of its own.</summary>
+    /// <param name="folder">The dense model.</param>
+    /// <param name="backend">Where the weights go.</param>
+    /// <param name="quantized">By module path; the other linears stay dense.</param>
+    /// <exception cref="InvalidDataException">As <see cref="Load(ModelFolder, IBackend)"/>.</exception>
+    public static DecoderModel Load(ModelFolder folder, IBackend backend, IReadOnlyDictionary<string, QuantizedWeights> quantized) =>
+        new ModelLoader(folder, backend, quantized).Load();
+
     /// <summary>hidden ← embedding of the batch. hidden (T, hidden size), activation type.</summary>
     public void Embed(PackedBatch batch, Tensor hidden) => Backend.Embedding(batch.Ids, _embedding, hidden);
 

@@ -5,7 +5,10 @@ using FastKron.Native.Formats;
 namespace FastKron.Native.Models;
 
 /// <summary>Reads the weights of a model folder by their Hugging Face names.</summary>
-internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
+/// <param name="folder">Dense or quantized.</param>
+/// <param name="backend">Where the weights go.</param>
+/// <param name="replaced">Linears to take instead of the folder's, by module path; null for none.</param>
+internal sealed class ModelLoader(ModelFolder folder, IBackend backend, IReadOnlyDictionary<string, QuantizedWeights>? replaced = null)
 {
     private readonly ModelConfig _config = folder.Config;
     private readonly List<IDisposable> _loaded = [];   // what to free if a later tensor is bad
@@ -40,6 +43,8 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend)
     {
         string path = linear.ModulePath(layer);
         (int outputs, int inputs) = linear.Shape(_config);
+        if (replaced?.GetValueOrDefault(path) is { } weights)
+            return Keep(new QuantizedLinear(backend, weights, workspace));
         if (_config.Quantization is { } parameters && !parameters.SkipList.Contains(QuantizedCheckpoint.SkipName(linear, layer)))
             return Keep(new QuantizedLinear(backend, QuantizedCheckpoint.Read(folder, path, outputs, inputs), workspace));
         return Keep(new DenseLinear(backend, path, Matrix(path + ".weight", outputs, inputs)));

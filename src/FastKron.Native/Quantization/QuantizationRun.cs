@@ -121,9 +121,4 @@ public sealed class QuantizationRun
         work();
         _stages.Add(new StageReport(stage, Stopwatch.GetElapsedTime(start).TotalSeconds));
     }
-
-    private sealed class EvaluationRelay(IProgress<QuantizationProgress>? target) : IProgress<EvaluationProgress>
-    {
-        public void Report(EvaluationProgress value) => target?.Report(new QuantizationProgress("evaluation", value.Fraction, -1, 0, value.Stage, null, value.Elapsed));
-    }
 }

@@ -26,18 +26,8 @@ public static class ComparisonReport
     {
         (IReadOnlyList<string> headers, IReadOnlyList<IReadOnlyList<string>> rows) = Table(comparison);
         var page = new StringBuilder();
-        AppendLine(headers);
-        AppendLine([.. headers.Select((_, i) => i < 2 ? "---" : "---:")]);
-        foreach (IReadOnlyList<string> row in rows)
-            AppendLine(row);
+        MarkdownTable.Append(page, headers, rows, left: 2);
         return page.Append('\n').Append(Legend).Append('\n').ToString();
-
-        void AppendLine(IReadOnlyList<string> cells)
-        {
-            foreach (string cell in cells)
-                page.Append("| ").Append(cell.Replace("|", "\\|", StringComparison.Ordinal)).Append(' ');
-            page.Append("|\n");
-        }
     }
 
     /// <summary>One HTML file: the models, the table, the plot; no scripts, nothing fetched.</summary>

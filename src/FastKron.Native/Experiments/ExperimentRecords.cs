@@ -1,0 +1,51 @@
+using System.Globalization;
+using FastKron.Native.Benchmarking;
+
+namespace FastKron.Native.Experiments;
+
+/// <summary>The numbers of an experiment as records of <c>bench/results</c>: suite <c>quality</c> for KLs and perplexities, <c>tasks</c> for accuracies.</summary>
+public static class ExperimentRecords
+{
+    /// <summary>Every measured number; rivals are the first line that the settings compare with, and the original for accuracies.</summary>
+    /// <param name="table">What was found.</param>
+    /// <param name="command">Command that gives it again.</param>
+    public static IEnumerable<BenchmarkRecord> Of(ExperimentTable table, string command)
+    {
+        var originals = new HashSet<string>(StringComparer.Ordinal);
+        foreach (ExperimentSection section in table.Sections)
+        {
+            ExperimentLine? original = section.Lines.FirstOrDefault(line => line.IsOriginal);
+            foreach (ExperimentLine line in section.Lines.Where(line => line.Seeds.Count > 0))
+            {
+                if (line.IsOriginal && !originals.Add(section.Model))
+                    continue;
+                string place = line.IsOriginal ? $"{section.Model}/16bit/{line.Name}" : string.Create(CultureInfo.InvariantCulture, $"{section.Model}/{section.Bits}bit/{line.Name}");
+                ExperimentDifference? difference = line.Differences.Count > 0 ? line.Differences[0] : null;
+                BenchmarkRecord Record(string suite, string name, double value, string unit, string? rival = null, double? rivalValue = null) => new()
+                {
+                    Suite = suite,
+                    Case = name,
+                    Value = value,
+                    Unit = unit,
+                    Rival = rivalValue is null ? null : rival,
+                    RivalValue = rivalValue,
+                    Machine = Joined(table, origin => origin.Backend),
+                    Date = Joined(table, origin => origin.Date),
+                    Commit = Joined(table, origin => origin.Engine[(origin.Engine.IndexOf('+', StringComparison.Ordinal) + 1)..]),
+                    Command = command,
+                };
+                if (!line.IsOriginal)
+                    yield return Record("quality", place, line.Divergence!.Value, "kl", difference?.Rival, line.Divergence.Value - difference?.Divergence?.Value);
+                for (int s = 0; s < line.Seeds.Count && line.WantedSeeds > 1; s++)
+                    yield return Record("quality", string.Create(CultureInfo.InvariantCulture, $"{place}@seed-{line.Seeds[s]}"), line.DivergenceOfSeeds[s], "kl");
+                yield return Record("quality", $"{place}/perplexity", line.Perplexity!.Value, "ppl", original?.Name, line.IsOriginal ? null : original?.Perplexity?.Value);
+                foreach ((string task, ExperimentEstimate accuracy) in line.Tasks)
+                    yield return Record("tasks", $"{task}/{place}", accuracy.Value, "acc", original?.Name, line.IsOriginal ? null : original?.Tasks.GetValueOrDefault(task)?.Value);
+                if (line.Average is { } average)
+                    yield return Record("tasks", $"average/{place}", average.Value, "acc", original?.Name, line.IsOriginal ? null : original?.Average?.Value);
+            }
+        }
+    }
+
+    private static string Joined(ExperimentTable table, Func<ExperimentOrigin, string> part) => string.Join("; ", table.Origins.Select(part).Distinct());
+}

@@ -1,0 +1,206 @@
+using System.Globalization;
+using FastKron.Native.Batch;
+using FastKron.Native.Evaluation;
+using FastKron.Native.Evaluation.Tasks;
+using FastKron.Native.Reports;
+
+namespace FastKron.Native.Experiments;
+
+/// <summary>A mean over rotation seeds and blocks or documents.</summary>
+/// <param name="Value">The mean.</param>
+/// <param name="Error">Its standard error, from blocks or documents and from seeds.</param>
+public sealed record ExperimentEstimate(double Value, double Error);
+
+/// <summary>How a line differs from a rival at the same bits, paired by seed and by block or document.</summary>
+/// <param name="Rival">Name of the rival's line.</param>
+/// <param name="Divergence">Difference of the mean KLs; null where one is not measured.</param>
+/// <param name="Low">Lower end of the 95 % interval of the difference of the average accuracies, by bootstrap of documents within tasks; null without tasks.</param>
+/// <param name="Accuracy">The difference of the average accuracies.</param>
+/// <param name="High">Upper end of its interval.</param>
+public sealed record ExperimentDifference(string Rival, ExperimentEstimate? Divergence, double? Accuracy, double? Low, double? High);
+
+/// <summary>A line of an experiment's table.</summary>
+public sealed record ExperimentLine
+{
+    /// <summary>Name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Name of its row, without the tokens.</summary>
+    public required string Row { get; init; }
+
+    /// <summary>Whether it is the original.</summary>
+    public bool IsOriginal { get; init; }
+
+    /// <summary>Calibration tokens asked for; null without factors.</summary>
+    public int? Tokens { get; init; }
+
+    /// <summary>Seeds that were measured; everything below is over them, and null where there are none.</summary>
+    public required IReadOnlyList<ulong> Seeds { get; init; }
+
+    /// <summary>Seeds that are wanted.</summary>
+    public required int WantedSeeds { get; init; }
+
+    /// <summary>Half-steps of the solver, or passes over the data: mean over the matrices.</summary>
+    public double? Steps { get; init; }
+
+    /// <summary>Seconds of the device from text to factors, once for all bits and seeds.</summary>
+    public double? FactorSeconds { get; init; }
+
+    /// <summary>Seconds of rounding the model once.</summary>
+    public double? RoundingSeconds { get; init; }
+
+    /// <summary>Matrices that had to be rounded by a weaker method, over all seeds.</summary>
+    public int Fallbacks { get; init; }
+
+    /// <summary>Stored bits per weight of the quantized linears.</summary>
+    public double? StoredBits { get; init; }
+
+    /// <summary>Mean KL divergence from the original in nats.</summary>
+    public ExperimentEstimate? Divergence { get; init; }
+
+    /// <summary>Mean KL of every seed, in the order of <see cref="Seeds"/>.</summary>
+    public IReadOnlyList<double> DivergenceOfSeeds { get; init; } = [];
+
+    /// <summary>Perplexity.</summary>
+    public ExperimentEstimate? Perplexity { get; init; }
+
+    /// <summary>Accuracy of every task.</summary>
+    public IReadOnlyDictionary<string, ExperimentEstimate> Tasks { get; init; } = new Dictionary<string, ExperimentEstimate>();
+
+    /// <summary>Unweighted mean accuracy of the tasks.</summary>
+    public ExperimentEstimate? Average { get; init; }
+
+    /// <summary>Differences to the rivals.</summary>
+    public IReadOnlyList<ExperimentDifference> Differences { get; init; } = [];
+}
+
+/// <summary>The lines of one model at one rate.</summary>
+/// <param name="Model">Name of the model.</param>
+/// <param name="Bits">Bits per weight.</param>
+/// <param name="Lines">Lines in the order of the settings; the original, where it is measured, is in every section.</param>
+public sealed record ExperimentSection(string Model, int Bits, IReadOnlyList<ExperimentLine> Lines);
+
+/// <summary>Where measurements come from.</summary>
+/// <param name="Backend">Device.</param>
+/// <param name="Engine">Version and commit of the engine.</param>
+/// <param name="Date">Day.</param>
+public sealed record ExperimentOrigin(string Backend, string Engine, string Date);
+
+/// <summary>What an experiment found so far.</summary>
+/// <param name="Title">Heading.</param>
+/// <param name="Text">Text and protocol of the KL.</param>
+/// <param name="Origins">Where the measurements come from.</param>
+/// <param name="Sections">Model by model, bits by bits.</param>
+/// <param name="Verdicts">What the numbers decide.</param>
+/// <param name="Missing">Names of the cells that are not measured yet.</param>
+public sealed record ExperimentTable(
+    string Title, string Text, IReadOnlyList<ExperimentOrigin> Origins, IReadOnlyList<ExperimentSection> Sections, IReadOnlyList<ExperimentVerdict> Verdicts, IReadOnlyList<string> Missing)
+{
+    /// <summary>Makes the table of measured cells; null is a cell that is not measured yet.</summary>
+    /// <exception cref="InvalidDataException">Cells of one model measured different originals, texts or task files.</exception>
+    internal static ExperimentTable Of(ExperimentSettings settings, IReadOnlyList<(ExperimentCell Cell, BatchMeasurement? Measurement)> cells)
+    {
+        RequireAlike(cells);
+        var sections = new List<ExperimentSection>();
+        var verdicts = new List<ExperimentVerdict>();
+        foreach (var model in cells.GroupBy(c => c.Cell.Model.Name))
+        {
+            bool IsOriginal((ExperimentCell Cell, BatchMeasurement?) c) => c.Cell.Job.Method == BatchMethods.Original;
+            foreach (int bits in model.Where(c => !IsOriginal(c)).Select(c => c.Cell.Job.Bits).Distinct().Order())
+            {
+                MeasuredLine[] lines = [.. model.Where(c => IsOriginal(c) || c.Cell.Job.Bits == bits).GroupBy(c => c.Cell.Line).Select(line => new MeasuredLine(line.Key, [.. line]))];
+                MeasuredLine[] rivals = [.. settings.Rivals.Select(name => lines.FirstOrDefault(l => l.Name == name)).OfType<MeasuredLine>()];
+                sections.Add(new ExperimentSection(model.Key, bits, [.. lines.Select(line => line.Describe(rivals))]));
+                foreach (ExperimentClaim claim in settings.Claims.Where(claim => claim.Bits?.Contains(bits) ?? true))
+                {
+                    MeasuredLine? line = Array.Find(lines, l => l.Name == claim.Line), against = Array.Find(lines, l => l.Name == claim.Against);
+                    verdicts.Add(ExperimentVerdict.Of(claim, model.Key, bits, line?.Divergence, against?.Divergence));
+                }
+            }
+        }
+        BatchMeasurement[] measured = [.. cells.Select(c => c.Measurement).OfType<BatchMeasurement>()];
+        ExperimentOrigin[] origins = [.. measured.Select(m => new ExperimentOrigin(m.Evaluation.Backend, m.Evaluation.Engine, m.Date)).Distinct()];
+        string[] missing = [.. cells.Where(c => c.Measurement is null).Select(c => c.Cell.Job.Name)];
+        TextReport? text = measured.FirstOrDefault()?.Evaluation.Texts[0];
+        string described = text is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{text.Text}, {text.Divergence!.Protocol}, {text.Divergence.Blocks.Count} blocks");
+        return new ExperimentTable(settings.Title, described, origins, sections, [.. verdicts.OrderBy(v => settings.Claims.ToList().FindIndex(c => c.Text == v.Claim))], missing);
+    }
+
+    private static void RequireAlike(IReadOnlyList<(ExperimentCell Cell, BatchMeasurement? Measurement)> cells)
+    {
+        foreach (var model in cells.Where(c => c.Measurement is not null).GroupBy(c => c.Cell.Model.Name))
+        {
+            (string Name, string What)[] measured = [.. model.Select(c => (c.Cell.Job.Output, Describe(c.Measurement!.Evaluation)))];
+            if (measured.FirstOrDefault(m => m.What != measured[0].What) is { Name: not null } other)
+                throw new InvalidDataException($"{other.Name}: measured {other.What}; found {measured[0].What} in {measured[0].Name}, expected the same; delete one of the two");
+        }
+
+        static string Describe(EvaluationReport report) => string.Join(
+            "; ", report.Texts.Select(t => $"text {t.TextHash[..12]}, {t.Measured.Protocol}, {t.Measured.Blocks.Count} blocks").Prepend($"original {report.Original!.Hash[..12]}")
+                .Concat(report.Tasks.Select(t => $"{t.Task} {t.FileHash[..12]}, {t.Documents} documents")));
+    }
+
+    // A line with the values that its figures are means of.
+    private sealed class MeasuredLine
+    {
+        private readonly ExperimentVariant _variant;
+        private readonly SortedDictionary<ulong, BatchMeasurement> _seeds;
+        private readonly int _wanted;
+
+        public MeasuredLine(ExperimentVariant variant, IReadOnlyList<(ExperimentCell Cell, BatchMeasurement? Measurement)> cells)
+        {
+            (_variant, _wanted) = (variant, cells.Count);
+            _seeds = new(cells.Where(c => c.Measurement is not null).ToDictionary(c => c.Cell.Job.Seed, c => c.Measurement!));
+            Divergence = Sample(m => [.. m.Evaluation.Texts[0].Divergence!.Blocks]);
+        }
+
+        public string Name => _variant.Name;
+
+        public SeededSample? Divergence { get; }
+
+        private BatchMeasurement? Any => _seeds.Values.FirstOrDefault();
+
+        private IEnumerable<string> Averaged => Any is null ? [] : TaskAverage.Averaged(Any.Evaluation.Tasks).Select(t => t.Task);
+
+        public ExperimentLine Describe(IReadOnlyList<MeasuredLine> rivals)
+        {
+            var line = new ExperimentLine { Name = Name, Row = _variant.Row.Name, IsOriginal = _variant.Row.Method == BatchMethods.Original, Tokens = _variant.Tokens, Seeds = [.. _seeds.Keys], WantedSeeds = _wanted };
+            if (Any is not { } any)
+                return line;
+            SeededSample losses = Sample(m => [.. m.Evaluation.Texts[0].Measured.Blocks])!;
+            double perplexity = Math.Exp(losses.Mean);
+            ExperimentEstimate[] averaged = [.. Averaged.Select(task => Estimate(Right(task)!))];
+            return line with
+            {
+                Steps = any.Factors?.HalfSteps,
+                FactorSeconds = any.Factors?.Seconds,
+                RoundingSeconds = any.RoundingSeconds > 0 ? _seeds.Values.Average(m => m.RoundingSeconds) : null,
+                Fallbacks = _seeds.Values.Sum(m => m.Fallbacks),
+                StoredBits = any.Evaluation.Model.LinearBits,
+                Divergence = Estimate(Divergence!),
+                DivergenceOfSeeds = Divergence!.SeedMeans,
+                Perplexity = new ExperimentEstimate(perplexity, perplexity * losses.Error),
+                Tasks = any.Evaluation.Tasks.ToDictionary(t => t.Task, t => Estimate(Right(t.Task)!)),
+                Average = averaged.Length < 2 ? null : new ExperimentEstimate(averaged.Average(a => a.Value), Math.Sqrt(averaged.Sum(a => a.Error * a.Error)) / averaged.Length),
+                Differences = [.. rivals.Where(rival => rival.Name != Name).Select(Against)],
+            };
+        }
+
+        private ExperimentDifference Against(MeasuredLine rival)
+        {
+            SeededSample? divergence = rival.Divergence is null ? null : Divergence!.Minus(rival.Divergence);
+            double[][] documents = rival.Any is null ? [] : [.. Averaged.Select(task => Right(task)!.Minus(rival.Right(task)!)?.Units).OfType<double[]>()];
+            var difference = new ExperimentDifference(rival.Name, divergence is null ? null : Estimate(divergence), null, null, null);
+            if (documents.Length < 2)
+                return difference;
+            (double low, double high) = PairedTests.Bootstrap(documents);
+            return difference with { Accuracy = documents.Average(d => Statistics.Mean(d)), Low = low, High = high };
+        }
+
+        private SeededSample? Right(string task) => Sample(m => [.. m.Right[task].Select(digit => (double)(digit - '0'))]);
+
+        private SeededSample? Sample(Func<BatchMeasurement, double[]> values) => _seeds.Count == 0 ? null : new SeededSample(_seeds.ToDictionary(seed => seed.Key, seed => values(seed.Value)));
+
+        private static ExperimentEstimate Estimate(SeededSample sample) => new(sample.Mean, sample.Error);
+    }
+}
