@@ -65,7 +65,7 @@ export -f report
 } > $work/resources.txt
 
 # Exceptions: "kernel reason" a line; one that is no longer needed must go.
-allowed=$(awk '!/^(#|$)/ { print $1 }' kernels/exceptions.txt | LC_ALL=C sort -u)
+allowed=$(awk '!/^(#|driver:|$)/ { print $1 }' kernels/exceptions.txt | LC_ALL=C sort -u)
 found=$(awk '$1 !~ /^#/ && ($6 > 0 || $7 > 0) { print $2 }' $work/resources.txt | LC_ALL=C sort -u)
 unexpected=$(comm -13 <(echo "$allowed") <(echo "$found"))
 stale=$(comm -23 <(echo "$allowed") <(echo "$found"))
