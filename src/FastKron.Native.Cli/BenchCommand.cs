@@ -23,6 +23,7 @@ internal static class BenchCommand
         var device = DeviceOption.Create();
         var command = new Command("bench", "Time kernels against what the hardware allows. Example: fastkron bench copy attention --output gpu.jsonl") { suites, rivals, output, json, device };
         command.Subcommands.Add(BenchCollectionCommand.Create());
+        command.Subcommands.Add(BenchRoundingCommand.Create());
         command.SetAction((parsed, cancellationToken) =>
         {
             IReadOnlyList<BenchmarkRecord> foreign = parsed.GetValue(rivals) is { } path ? [.. BenchmarkRecord.Read(path)] : [];

@@ -117,13 +117,13 @@ public interface IBackend : IDisposable
     /// <returns>0, or the 1-based index of the first pivot that is not positive or not finite; then h and logDeterminant are undefined.</returns>
     int InverseRoot(Tensor h, out double logDeterminant);
 
-    /// <summary>Block LDLᵀ: H = (I + l) D (I + l)ᵀ, unit diagonal blocks of <paramref name="block"/> rows.</summary>
-    /// <param name="h">(n, n) F64 symmetric; overwritten with the Cholesky factor.</param>
+    /// <summary>Block LDLᵀ of matrices above each other: each H = (I + l) D (I + l)ᵀ, unit diagonal blocks of <paramref name="block"/> rows. Does not wait.</summary>
+    /// <param name="h">(matrices · n, n) F64, each symmetric; overwritten with the Cholesky factors.</param>
     /// <param name="block">Rows of a diagonal block; divides n.</param>
-    /// <param name="l">(n, n) F32, out: the strictly block-lower part, zero elsewhere.</param>
-    /// <param name="d">(n, block) F64, out: the diagonal blocks D_i above each other.</param>
-    /// <returns>As <see cref="InverseRoot"/>.</returns>
-    int BlockLdl(Tensor h, int block, Tensor l, Tensor d);
+    /// <param name="l">(matrices · n, n) F32, out: the strictly block-lower parts, zero elsewhere.</param>
+    /// <param name="d">(matrices · n, block) F64, out: the diagonal blocks D_i above each other.</param>
+    /// <param name="failures">(matrices, 1) I32, out: what <see cref="InverseRoot"/> returns; where it is not 0, the matrix's h, l and d are undefined.</param>
+    void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures);
 
     // ---- Transformer (activations F32 or BF16, statistics F32) ----
 
@@ -275,8 +275,8 @@ public interface IBackend : IDisposable
     /// <param name="c">(matrices, n) F64, out.</param>
     void BalanceEnergy(Tensor w, int sweeps, Tensor r, Tensor c);
 
-    /// <summary>Tiles that <see cref="EncodeTiles"/> should get at once: with fewer, processors are idle.</summary>
-    int TilesInFlight { get; }
+    /// <summary>Tiles that <see cref="EncodeTiles"/> works on at the same time: with fewer, processors are idle; of more, it takes so many after each other.</summary>
+    int TilesAtOnce { get; }
 
     /// <summary>targets ← T = W + U + V of the tiles of an anti-diagonal, in the order of their paths, where U = E·l_in and V = l_outᵀ·(E + U).</summary>
     /// <remarks>

@@ -111,17 +111,21 @@ internal static class MatrixArguments
     }
 
     /// <summary>Checks <see cref="IBackend.BlockLdl"/>.</summary>
-    public static void BlockLdl(bool onHost, Tensor h, int block, Tensor l, Tensor d)
+    public static void BlockLdl(bool onHost, Tensor h, int block, Tensor l, Tensor d, Tensor failures)
     {
         TensorArguments.RequireMemory(h, onHost);
         TensorArguments.RequireMemory(l, onHost);
         TensorArguments.RequireMemory(d, onHost);
+        TensorArguments.RequireMemory(failures, onHost);
         TensorArguments.RequireType(h, DType.F64);
-        TensorArguments.RequireSquare(h);
-        if (block <= 0 || h.Rows % block != 0)
-            throw new ArgumentException($"block: expected a divisor of {h.Rows}, found {block}", nameof(block));
+        TensorArguments.RequireType(failures, DType.I32);
+        TensorArguments.RequireShape(failures, failures.Rows, 1);
+        int n = h.Columns;
+        TensorArguments.RequireShape(h, failures.Rows * n, n);
+        if (block <= 0 || n % block != 0)
+            throw new ArgumentException($"block: expected a divisor of {n}, found {block}", nameof(block));
         TensorArguments.RequireType(l, DType.F32);
-        TensorArguments.RequireShape(l, h.Rows, h.Rows);
+        TensorArguments.RequireShape(l, h.Rows, n);
         TensorArguments.RequireType(d, DType.F64);
         TensorArguments.RequireShape(d, h.Rows, block);
     }

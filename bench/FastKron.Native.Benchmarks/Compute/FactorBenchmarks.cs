@@ -16,7 +16,7 @@ public class FactorBenchmarks
     private const int Block = 16, Gradients = 16;
 
     private readonly CpuBackend _backend = new();
-    private Tensor _h = null!, _work = null!, _lower = null!, _d = null!, _stack = null!, _root = null!, _factor = null!;
+    private Tensor _h = null!, _work = null!, _lower = null!, _d = null!, _failures = null!, _stack = null!, _root = null!, _factor = null!;
 
     /// <summary>Layers of SmolLM2-135M.</summary>
     [Params(576, 1536)]
@@ -29,6 +29,7 @@ public class FactorBenchmarks
         _work = _backend.Allocate(DType.F64, Order, Order);
         _lower = _backend.Allocate(DType.F32, Order, Order);
         _d = _backend.Allocate(DType.F64, Order, Block);
+        _failures = _backend.Allocate(DType.I32, 1, 1);
         _stack = _backend.Allocate(DType.BF16, Order, Gradients * Order);
         _root = _backend.Allocate(DType.F32, Order, Order);
         _factor = _backend.Allocate(DType.F32, Order, Order);
@@ -45,7 +46,7 @@ public class FactorBenchmarks
     [GlobalCleanup]
     public void Cleanup()
     {
-        foreach (Tensor tensor in new[] { _h, _work, _lower, _d, _stack, _root, _factor })
+        foreach (Tensor tensor in new[] { _h, _work, _lower, _d, _failures, _stack, _root, _factor })
             tensor.Dispose();
         _backend.Dispose();
     }
@@ -59,10 +60,10 @@ public class FactorBenchmarks
     }
 
     [Benchmark]
-    public int BlockLdl()
+    public void BlockLdl()
     {
         Prepare();
-        return _backend.BlockLdl(_work, Block, _lower, _d);
+        _backend.BlockLdl(_work, Block, _lower, _d, _failures);
     }
 
     [Benchmark]

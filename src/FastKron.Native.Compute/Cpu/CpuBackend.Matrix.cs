@@ -105,13 +105,18 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public int BlockLdl(Tensor h, int block, Tensor l, Tensor d)
+    public void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures)
     {
-        MatrixArguments.BlockLdl(onHost: true, h, block, l, d);
-        int failed = TriangularFactors.Cholesky(this, h);
-        if (failed == 0)
-            TriangularFactors.BlockLdl(this, h, block, l, d);
-        return failed;
+        MatrixArguments.BlockLdl(onHost: true, h, block, l, d, failures);
+        int n = h.Columns;
+        for (int matrix = 0; matrix < failures.Rows; matrix++)
+        {
+            Tensor one = h.SliceRows(matrix * n, n);
+            int failed = TriangularFactors.Cholesky(this, one);
+            if (failed == 0)
+                TriangularFactors.BlockLdl(this, one, block, l.SliceRows(matrix * n, n), d.SliceRows(matrix * n, n));
+            failures.Row<int>(matrix)[0] = failed;
+        }
     }
 
     /// <summary>Makes a square matrix symmetric by copying what is below the diagonal to above it.</summary>

@@ -17,7 +17,7 @@ public sealed unsafe partial class CpuBackend
     private const int NearTerms = (2 * BlockTiles - 1) * Tile;
 
     /// <inheritdoc/>
-    public int TilesInFlight => Threads;
+    public int TilesAtOnce => Threads;
 
     /// <inheritdoc/>
     public void RoundingTargets(RoundingBatch stack, TileDiagonal diagonal, TrellisLayout layout, Tensor targets)

@@ -102,23 +102,28 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <inheritdoc/>
-    public int BlockLdl(Tensor h, int block, Tensor l, Tensor d)
+    public void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures)
     {
         Enter();
-        MatrixArguments.BlockLdl(onHost: false, h, block, l, d);
-        int n = h.Rows;
+        MatrixArguments.BlockLdl(onHost: false, h, block, l, d, failures);
+        int n = h.Columns;
         if (n == 0)
-            return 0;
-        int failed = Factorise(h);
-        if (failed != 0)
-            return failed;
+        {
+            Fill(failures, 0);
+            return;
+        }
+        // A factorisation that failed leaves numbers that l and d are made of all the same: the caller does not look at them.
         using Tensor inverse = Allocate(DType.F64, n, block);
-        var diagonal = new BlockDiagonalArgs(inverse.Address, d.Address, h.Address, (nuint)h.Stride, (nuint)d.Stride, block);
-        Kernel("matrix", "block_diagonal_f64").Launch(_stream, n / block, FactorThreads, diagonal);
-        var lower = new BlockLowerArgs(l.Address, h.Address, inverse.Address, (nuint)l.Stride, (nuint)h.Stride, n, block);
-        var grid = new dim3((uint)((n + FactorThreads - 1) / FactorThreads), (uint)Math.Min(n, LargestGrid));
-        Kernel("matrix", "block_lower_f64_f32").Launch(_stream, grid, FactorThreads, lower);
-        return 0;
+        for (int matrix = 0; matrix < failures.Rows; matrix++)
+        {
+            Tensor c = h.SliceRows(matrix * n, n), lower = l.SliceRows(matrix * n, n), diagonal = d.SliceRows(matrix * n, n);
+            Factorise(c, failures.SliceRows(matrix, 1).Address);
+            Kernel("matrix", "block_diagonal_f64").Launch(
+                _stream, n / block, FactorThreads, new BlockDiagonalArgs(inverse.Address, diagonal.Address, c.Address, (nuint)c.Stride, (nuint)d.Stride, block));
+            Kernel("matrix", "block_lower_f64_f32").Launch(
+                _stream, new dim3((uint)Ceiling(n, FactorThreads), (uint)Math.Min(n, LargestGrid)), FactorThreads,
+                new BlockLowerArgs(lower.Address, c.Address, inverse.Address, (nuint)l.Stride, (nuint)h.Stride, n, block));
+        }
     }
 
     /// <summary>c ← alpha · op(a) · op(b) + beta · c without checks; c is not empty. Operands of mixed types are widened to F32.</summary>
@@ -165,17 +170,14 @@ public sealed unsafe partial class GpuBackend
         MultiplyLower(lowerA, transposeA, rightB, transposeB, c.Slice(half, n - half, half, n - half), alpha, beta);
     }
 
-    /// <summary>The Cholesky factor of an F64 matrix in its place; see <see cref="IBackend.InverseRoot"/> for the result.</summary>
-    private int Factorise(Tensor a)
+    /// <summary>The Cholesky factor of an F64 matrix in its place; failure: an int on the device, see <see cref="IBackend.BlockLdl"/>.</summary>
+    private void Factorise(Tensor a, nint failure)
     {
         int elements = _solver.PotrfBufferSize(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a));
-        using DeviceMemory workspace = Scratch((long)elements * sizeof(double)), info = Scratch(sizeof(int));
-        _solver.Potrf(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a), workspace.Address, elements, info.Address);
-        Kernel("matrix", "bad_pivot_f64").Launch(_stream, 1, FactorThreads, new BadPivotArgs(info.Address, a.Address, (nuint)a.Stride, a.Rows));
+        using DeviceMemory workspace = Scratch((long)elements * sizeof(double));
+        _solver.Potrf(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a), workspace.Address, elements, failure);
+        Kernel("matrix", "bad_pivot_f64").Launch(_stream, 1, FactorThreads, new BadPivotArgs(failure, a.Address, (nuint)a.Stride, a.Rows));
         OnTriangle("clear_upper", a);
-        int failed;
-        _staging.Download(info.Address, &failed, sizeof(int));
-        return failed;
     }
 
     /// <summary>Launches mirror or clear_upper on a square F32 or F64 matrix.</summary>

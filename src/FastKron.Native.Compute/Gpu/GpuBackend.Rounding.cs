@@ -14,11 +14,11 @@ public sealed partial class GpuBackend
     /// <summary>Bands of rows whose columns are summed apart: fixed, so that the order of the sum is.</summary>
     private const int BalanceBands = 32;
 
-    /// <summary>Tiles a multiprocessor should get at once: the last ones to finish keep the others waiting.</summary>
-    private const int TilesPerMultiprocessor = 8;
+    /// <summary>Tiles that a multiprocessor encodes together: two in packed half, and at V = 2 in float32 as well.</summary>
+    private const int TilesPerMultiprocessor = 2;
 
     /// <inheritdoc/>
-    public int TilesInFlight => TilesPerMultiprocessor * _multiprocessors;
+    public int TilesAtOnce => TilesPerMultiprocessor * _multiprocessors;
 
     /// <inheritdoc/>
     public void RoundingTargets(RoundingBatch stack, TileDiagonal diagonal, TrellisLayout layout, Tensor targets)

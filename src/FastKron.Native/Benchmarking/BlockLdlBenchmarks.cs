@@ -3,24 +3,30 @@ using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Benchmarking;
 
-/// <summary>Block LDLᵀ in float64 of the sizes that factors have; the copy of the matrix and the wait for its success are part of it.</summary>
+/// <summary>Block LDLᵀ in float64 of as many factors as are made ready together; the copy of the matrices is part of it.</summary>
 internal static class BlockLdlBenchmarks
 {
-    private static readonly int[] GpuSizes = [576, 1536, 4096, 14336], CpuSizes = [192, 576];
+    // smollm2-135m's sizes, then LLaMA-3-8B's.
+    private static readonly (int Matrices, int Order)[] GpuSizes = [(60, 576), (28, 1536), (8, 4096), (1, 14336)], CpuSizes = [(1, 192), (1, 576)];
 
     public static IEnumerable<TimedOperation> Cases(IBackend backend)
     {
-        foreach (int n in backend.ActivationType == DType.F32 ? CpuSizes : GpuSizes)
+        foreach ((int matrices, int n) in backend.ActivationType == DType.F32 ? CpuSizes : GpuSizes)
         {
-            Tensor h = Covariance(backend, n), work = backend.Allocate(DType.F64, n, n), l = backend.Allocate(DType.F32, n, n);
-            Tensor d = backend.Allocate(DType.F64, n, TileDiagonal.TileRows);
-            yield return new TimedOperation($"f64/{n}", BenchmarkUnit.Milliseconds, Run, h, work, l, d) { Bytes = 2.0 * h.Bytes + l.Bytes };
+            Tensor h = Covariance(backend, n), work = backend.Allocate(DType.F64, matrices * n, n), l = backend.Allocate(DType.F32, matrices * n, n);
+            Tensor d = backend.Allocate(DType.F64, matrices * n, TileDiagonal.TileRows), failures = backend.Allocate(DType.I32, matrices, 1);
+            Run();
+            int[] pivots = new int[matrices];
+            backend.Download<int>(failures, pivots);
+            if (pivots.FirstOrDefault(p => p != 0) is var pivot and not 0)
+                throw new InvalidOperationException($"pivot {pivot} of {n} is not positive");
+            yield return new TimedOperation($"f64/{matrices}x{n}", BenchmarkUnit.Milliseconds, Run, h, work, l, d, failures) { Bytes = 2.0 * work.Bytes + l.Bytes };
 
             void Run()
             {
-                backend.Convert(h, work);
-                if (backend.BlockLdl(work, TileDiagonal.TileRows, l, d) is var pivot and > 0)
-                    throw new InvalidOperationException($"pivot {pivot} of {n} is not positive");
+                for (int b = 0; b < matrices; b++)
+                    backend.Convert(h, work.SliceRows(b * n, n));
+                backend.BlockLdl(work, TileDiagonal.TileRows, l, d, failures);
             }
         }
     }

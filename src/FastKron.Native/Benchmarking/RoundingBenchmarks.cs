@@ -1,6 +1,7 @@
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Quantization;
 using FastKron.Native.Rounding;
 
 namespace FastKron.Native.Benchmarking;
@@ -12,12 +13,16 @@ internal static class RoundingBenchmarks
     private static readonly (int Rows, int Columns)[] GpuShapes = [(576, 576), (1536, 576), (1024, 4096), (4096, 4096), (14336, 4096)];
     private static readonly (int Rows, int Columns)[] CpuShapes = [(256, 384)];
 
+    // Two of 32 layers.
+    private const int MatricesOfModel = 64;
+
     public static IEnumerable<TimedOperation> Cases(IBackend backend)
     {
         bool cpu = backend.ActivationType == DType.F32;
+        var quantizer = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) });
         foreach ((int m, int n) in cpu ? CpuShapes : GpuShapes)
         {
-            int widest = Math.Min(m, n) / TileDiagonal.TileRows, count = (backend.TilesInFlight + widest - 1) / widest;
+            int count = quantizer.BatchSize(MatricesOfModel, m, n);
             yield return Case(backend, "feedback", count, m, n, batch => new Unchanged(backend));
             foreach (CostPrecision costs in cpu ? [CostPrecision.Exact] : new[] { CostPrecision.PackedHalf, CostPrecision.Exact })
             {

@@ -2,6 +2,7 @@ using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Models;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Fisher;
 
@@ -38,7 +39,7 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
         List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens ?? _backend.BatchTokens);
         try
         {
-            using var clock = new StageClock(_backend);
+            using var clock = new StageClock<CollectionStage>(_backend);
             using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
             HiddenState state = store.Rent();
             for (int i = 0; i < batches.Count; i++)
@@ -59,7 +60,7 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
 
     private void SweepBlock(
         List<MicroBatch> batches, int layer, HiddenStore store, HiddenState state, long tokens, Func<string, bool> isWanted,
-        Action<ILinear, Tensor> accept, StageClock clock, ProgressMeter meter, CancellationToken cancellationToken)
+        Action<ILinear, Tensor> accept, StageClock<CollectionStage> clock, ProgressMeter meter, CancellationToken cancellationToken)
     {
         DecoderBlock block = model.Blocks[layer];
         ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];

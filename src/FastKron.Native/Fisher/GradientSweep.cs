@@ -2,6 +2,7 @@ using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 using FastKron.Native.Models;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Fisher;
 
@@ -34,7 +35,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         int lowest = 0;
         while (lowest < model.Blocks.Count && !model.Blocks[lowest].Linears.Any(l => isWanted(l.Name)))
             lowest++;
-        using var clock = new StageClock(_backend);
+        using var clock = new StageClock<CollectionStage>(_backend);
         if (lowest == model.Blocks.Count)
             return clock.Read();
 
@@ -228,7 +229,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
             pass.Meter.Add(pass.Batches[batch].Batch.Tokens * FisherWork.Backward(model.Config), block.Index);
     }
 
-    private sealed record Pass(List<MicroBatch> Batches, long Tokens, HiddenStore Store, StageClock Clock, ProgressMeter Meter, CancellationToken CancellationToken);
+    private sealed record Pass(List<MicroBatch> Batches, long Tokens, HiddenStore Store, StageClock<CollectionStage> Clock, ProgressMeter Meter, CancellationToken CancellationToken);
 
     private IKrausStore CreateStore(ILinear linear, int gradients, long tokens)
     {
@@ -245,9 +246,9 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     private sealed class BlockStores : ILinearObserver, IDisposable
     {
         private readonly Dictionary<string, IKrausStore> _stores = [];
-        private readonly StageClock _clock;
+        private readonly StageClock<CollectionStage> _clock;
 
-        public BlockStores(IEnumerable<ILinear> linears, Func<ILinear, IKrausStore> create, StageClock clock)
+        public BlockStores(IEnumerable<ILinear> linears, Func<ILinear, IKrausStore> create, StageClock<CollectionStage> clock)
         {
             _clock = clock;
             try

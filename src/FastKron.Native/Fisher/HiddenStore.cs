@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Fisher;
 
@@ -10,7 +11,7 @@ internal sealed class HiddenStore : IDisposable
 {
     private readonly IBackend _backend;
     private readonly IReadOnlyList<MicroBatch> _batches;
-    private readonly StageClock _clock;
+    private readonly StageClock<CollectionStage> _clock;
     private readonly int _width, _largest, _residentStates;
     private readonly bool _usesHost;
     private readonly List<HiddenState> _all = [];
@@ -19,7 +20,7 @@ internal sealed class HiddenStore : IDisposable
     private readonly Queue<WindowBuffer> _idle = new();
 
     /// <summary>Creates an empty store; states are allocated when first rented.</summary>
-    public HiddenStore(IBackend backend, IReadOnlyList<MicroBatch> batches, int width, FisherPlan plan, StageClock clock)
+    public HiddenStore(IBackend backend, IReadOnlyList<MicroBatch> batches, int width, FisherPlan plan, StageClock<CollectionStage> clock)
     {
         (_backend, _batches, _width, _clock) = (backend, batches, width, clock);
         (_residentStates, _usesHost) = (plan.ResidentStates, plan.HostStates > 0);

@@ -2,9 +2,9 @@ using System.Diagnostics;
 using System.Numerics.Tensors;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
-using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
 using FastKron.Native.Incoherence;
+using FastKron.Native.Reports;
 using FastKron.Native.Rounding;
 using DType = FastKron.Native.Compute.Tensors.DType;
 using Tensor = FastKron.Native.Compute.Tensors.Tensor;
@@ -20,6 +20,7 @@ public sealed class LinearBatch : IDisposable
 {
     private readonly IBackend _backend;
     private readonly LinearQuantizerOptions _options;
+    private readonly StageClock<RoundingPhase>? _clock;
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Member[] _members;
     private readonly Side _output;
@@ -29,16 +30,17 @@ public sealed class LinearBatch : IDisposable
     private readonly Tensor _losses;
 
     /// <summary>Rotates, scales and factorises; waits for the factorisations.</summary>
-    internal LinearBatch(IBackend backend, LinearQuantizerOptions options, double codeScale, IReadOnlyList<LinearInput> inputs, CancellationToken cancellation)
+    internal LinearBatch(
+        IBackend backend, LinearQuantizerOptions options, double codeScale, IReadOnlyList<LinearInput> inputs, StageClock<RoundingPhase>? clock, CancellationToken cancellation)
     {
-        (_backend, _options) = (backend, options);
+        (_backend, _options, _clock) = (backend, options, clock);
         int count = inputs.Count, m = inputs[0].Weights.Rows, n = inputs[0].Weights.Columns;
         _members = new Member[count];
         _output = new Side(backend, count, m, inputs.Any(i => i.Factors?.HOut is not null));
         _input = new Side(backend, count, n, inputs.Any(i => i.Factors?.HIn is not null));
         Tensor Matrices() => backend.Allocate(DType.F32, count * m, n);
         _batch = new RoundingBatch(count, Matrices(), Matrices(), Matrices(), _output.Lower, _input.Lower);
-        _tiles = new TrellisTileQuantizer(backend, options.Codebook, options.Layout, options.Window, options.Costs, count, m, n);
+        _tiles = new TrellisTileQuantizer(backend, options.Codebook, options.Layout, options.Window, options.Costs, count, m, n) { Clock = clock };
         _losses = backend.Allocate(DType.F64, 4, count);
         try
         {
@@ -55,7 +57,8 @@ public sealed class LinearBatch : IDisposable
     /// <param name="cancellation">Checked many times a second.</param>
     public void Round(CancellationToken cancellation = default)
     {
-        TwoSidedRounding.Round(_backend, _batch, _tiles, cancellation);
+        TwoSidedRounding.Round(_backend, _batch, _tiles, _clock, cancellation);
+        using StageClock<RoundingPhase>.Scope losses = Enter(RoundingPhase.Losses);
         _backend.RoundingLoss(_batch.V, _output.Diagonal, _input.Diagonal, Losses(Loss.Rounded));
         _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Error));
     }
@@ -106,21 +109,22 @@ public sealed class LinearBatch : IDisposable
             if (!double.IsFinite(squares[b]))
                 throw new InvalidDataException($"{inputs[b].Name}.weight ({m}, {n}): expected finite weights, found NaN or infinity");
         }
-        EnergyScales[]? scales = _options.Equalize ? EnergyScales.Of(_backend, _batch.W, count) : null;
-        for (int b = 0; b < count; b++)
+        var rotations = new List<RandomHadamard>(2 * count);
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            (string name, uint matrix, _, KroneckerFactors? factors) = inputs[b];
-            EnergyScales scale = scales?[b] ?? EnergyScales.None;
-            using RandomHadamard input = RandomHadamard.Draw(_backend, n, _options.Seed, RandomPurpose.InputSigns, matrix, scale.Input);
-            using RandomHadamard output = RandomHadamard.Draw(_backend, m, _options.Seed, RandomPurpose.OutputSigns, matrix, scale.Output);
-            Tensor w = _batch.W.SliceRows(b * m, m);
-            input.Rotate(w, HadamardAxis.Rows);
-            output.Rotate(w, HadamardAxis.Columns);
-            _members[b] = new Member(
-                name, output.Scale, input.Scale, _output.Factorise(b, factors?.HOut, output, _options.DampingOut), _input.Factorise(b, factors?.HIn, input, _options.DampingIn));
+            using (Enter(RoundingPhase.Rotation))
+                Rotate(inputs, rotations, cancellation);
+            RandomHadamard[] input = [.. rotations.Take(count)], output = [.. rotations.Skip(count)];
+            FactorDamping[] dampedOut = _output.Factorise([.. inputs.Select(i => i.Factors?.HOut)], output, _options.DampingOut, _clock);
+            FactorDamping[] dampedIn = _input.Factorise([.. inputs.Select(i => i.Factors?.HIn)], input, _options.DampingIn, _clock);
+            for (int b = 0; b < count; b++)
+                _members[b] = new Member(inputs[b].Name, output[b].Scale, input[b].Scale, dampedOut[b], dampedIn[b]);
         }
-        if (scales is not null)
+        finally
+        {
+            rotations.ForEach(rotation => rotation.Dispose());
+        }
+        if (_options.Equalize)
             squares = SumsOfSquares();
         for (int b = 0; b < count; b++)
         {
@@ -129,8 +133,27 @@ public sealed class LinearBatch : IDisposable
             _members[b].Scale = scale;
             _backend.Scale(scale > 0 ? 1.0 / scale : 0, _batch.W.SliceRows(b * m, m));
         }
+        using StageClock<RoundingPhase>.Scope losses = Enter(RoundingPhase.Losses);
         ProxyLoss.OfWeights(_backend, _batch, _output.Diagonal, _input.Diagonal, Losses(Loss.Whole));
         _backend.RoundingLoss(_batch.W, null, null, Losses(Loss.Weights));
+    }
+
+    /// <summary>Equalises and rotates the weights; the rotations of the inputs of all matrices, then those of the outputs, are added to a list of the caller.</summary>
+    private void Rotate(IReadOnlyList<LinearInput> inputs, List<RandomHadamard> rotations, CancellationToken cancellation)
+    {
+        int m = _batch.Rows, n = _batch.Columns;
+        EnergyScales[]? scales = _options.Equalize ? EnergyScales.Of(_backend, _batch.W, inputs.Count) : null;
+        foreach ((int size, RandomPurpose side, HadamardAxis axis) in new[] { (n, RandomPurpose.InputSigns, HadamardAxis.Rows), (m, RandomPurpose.OutputSigns, HadamardAxis.Columns) })
+        {
+            for (int b = 0; b < inputs.Count; b++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                EnergyScales scale = scales?[b] ?? EnergyScales.None;
+                var rotation = RandomHadamard.Draw(_backend, size, _options.Seed, side, inputs[b].Matrix, axis == HadamardAxis.Rows ? scale.Input : scale.Output);
+                rotations.Add(rotation);
+                rotation.Rotate(_batch.W.SliceRows(b * m, m), axis);
+            }
+        }
     }
 
     private double[] SumsOfSquares()
@@ -140,6 +163,8 @@ public sealed class LinearBatch : IDisposable
         _backend.Download<double>(Losses(Loss.Weights), squares);
         return squares;
     }
+
+    private StageClock<RoundingPhase>.Scope Enter(RoundingPhase phase) => StageClock.Enter(_clock, phase);
 
     private Tensor Losses(Loss loss) => _losses.SliceRows((int)loss, 1).Reshape(_members.Length, 1);
 
@@ -175,17 +200,11 @@ public sealed class LinearBatch : IDisposable
 
         public Tensor? Diagonal { get; } = present ? backend.Allocate(DType.F64, matrices * size, TileDiagonal.TileRows) : null;
 
-        /// <summary>Damps and factorises a matrix's factor, or puts the identity in its place.</summary>
-        public FactorDamping Factorise(int matrix, Tensor? h, RandomHadamard rotation, double damping)
-        {
-            if (Lower is null || Diagonal is null)
-                return FactorDamping.None;
-            Tensor lower = Lower.SliceRows(matrix * size, size), diagonal = Diagonal.SliceRows(matrix * size, size);
-            if (h is not null)
-                return DampedFactor.Factorise(backend, h, rotation, damping, lower, diagonal);
-            DampedFactor.SetIdentity(backend, lower, diagonal);
-            return FactorDamping.None;
-        }
+        /// <summary>Damps and factorises the matrices' factors, or puts the identity in their places.</summary>
+        public FactorDamping[] Factorise(IReadOnlyList<Tensor?> factors, IReadOnlyList<RandomHadamard> rotations, double damping, StageClock<RoundingPhase>? clock)
+            => Lower is null || Diagonal is null
+                ? [.. factors.Select(_ => FactorDamping.None)]
+                : DampedFactor.Factorise(backend, factors, rotations, damping, Lower, Diagonal, clock);
 
         public void Dispose()
         {

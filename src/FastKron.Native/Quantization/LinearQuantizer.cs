@@ -3,6 +3,8 @@ using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Fisher;
 using FastKron.Native.Incoherence;
+using FastKron.Native.Reports;
+using FastKron.Native.Rounding;
 
 namespace FastKron.Native.Quantization;
 
@@ -10,6 +12,12 @@ namespace FastKron.Native.Quantization;
 /// <remarks>Results depend on the weights, the factors, the options and the matrix number only. Sources: QTIP, arXiv:2406.11235; YAQA, arXiv:2505.22988.</remarks>
 public sealed class LinearQuantizer
 {
+    // Before its first and after its last tiles an encoder's processors wait for one another: eight times what it works on at once makes little of that.
+    private const int RoundsOfEncoder = 8;
+
+    // W as it was given, W, U and V, in float32.
+    private const int BytesOfMatrix = 4 * sizeof(float);
+
     private readonly IBackend _backend;
     private readonly LinearQuantizerOptions _options;
     private readonly double _codeScale;
@@ -45,18 +53,24 @@ public sealed class LinearQuantizer
         return null;
     }
 
-    /// <summary>Matrices that <see cref="Prepare"/> should get at once: enough that the encoder always has tiles, as far as half of the free memory holds them.</summary>
+    /// <summary>Told where the device's time goes; null for none.</summary>
+    public StageClock<RoundingPhase>? Clock { get; init; }
+
+    /// <summary>Of so many matrices of one shape, those that <see cref="Prepare"/> should get at once: enough that the encoder is never idle, as far as half of the free memory holds them.</summary>
+    /// <param name="matrices">How many there are.</param>
     /// <param name="rows">m.</param>
     /// <param name="columns">n.</param>
-    public int BatchSize(int rows, int columns) => BatchSize(_backend.TilesInFlight, _backend.AvailableBytes / 2, rows, columns);
+    public int BatchSize(int matrices, int rows, int columns) => BatchSize(matrices, RoundsOfEncoder * _backend.TilesAtOnce, _backend.AvailableBytes / 2, rows, columns);
 
-    /// <summary>The same for so many tiles and bytes; at least 1.</summary>
-    internal static int BatchSize(int tiles, long bytes, int rows, int columns)
+    /// <summary>The same for so many tiles of the longest anti-diagonals and so many bytes; at least 1. Batches are as equal as they can be.</summary>
+    internal static int BatchSize(int matrices, int tiles, long bytes, int rows, int columns)
     {
         int widest = Math.Max(1, Math.Min(rows, columns) / TileDiagonal.TileRows);
-        double matrices = 3.0 * sizeof(float) * rows * columns, factors = sizeof(float) * (Math.Pow(rows, 2) + Math.Pow(columns, 2));
-        double factorisation = 2 * sizeof(double) * Math.Pow(Math.Max(rows, columns), 2);   // of one factor at a time, in F64
-        return (int)Math.Clamp((bytes - factorisation) / (matrices + factors), 1, (tiles + widest - 1) / widest);
+        double one = BytesOfMatrix * (double)rows * columns + sizeof(float) * (Math.Pow(rows, 2) + Math.Pow(columns, 2));
+        double factorisation = 2 * sizeof(double) * Math.Pow(Math.Max(rows, columns), 2);   // of one factor at a time, and its workspace
+        int fitting = (int)Math.Clamp((bytes - factorisation) / one, 1, matrices);
+        int batches = Math.Max((matrices + fitting - 1) / fitting, (int)Math.Round((double)matrices * widest / tiles));
+        return (matrices + Math.Max(1, batches) - 1) / Math.Max(1, batches);
     }
 
     /// <summary>Quantizes one matrix.</summary>
@@ -93,7 +107,7 @@ public sealed class LinearQuantizer
             CheckFactor(input.Name, "output", input.Factors?.HOut, m);
             CheckFactor(input.Name, "input", input.Factors?.HIn, n);
         }
-        return new LinearBatch(_backend, _options, _codeScale, inputs, cancellation);
+        return new LinearBatch(_backend, _options, _codeScale, inputs, Clock, cancellation);
     }
 
     private static void CheckFactor(string name, string side, Tensor? factor, int size)

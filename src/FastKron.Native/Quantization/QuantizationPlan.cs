@@ -133,13 +133,13 @@ public sealed record QuantizationPlan(
 
     private static double MeasureEncode(IBackend backend, LinearQuantizerOptions settings)
     {
-        const int Tiles = 32;
-        float[] normal = new float[Tiles * TrellisCodebook.TileSize];
+        int tiles = 4 * backend.TilesAtOnce;
+        float[] normal = new float[tiles * TrellisCodebook.TileSize];
         Philox.Normal(0, RandomPurpose.Test, 0, normal);
         TrellisCodebook codebook = settings.Codebook;
-        using Tensor targets = backend.Allocate(DType.F32, Tiles, TrellisCodebook.TileSize), states = backend.Allocate(DType.U16, Tiles, codebook.Steps);
+        using Tensor targets = backend.Allocate(DType.F32, tiles, TrellisCodebook.TileSize), states = backend.Allocate(DType.U16, tiles, codebook.Steps);
         backend.Upload<float>(normal, targets);
-        return normal.Length / BestSeconds(backend, () => backend.EncodeTiles(codebook, settings.Window, targets, states));
+        return normal.Length / BestSeconds(backend, () => backend.EncodeTiles(codebook, settings.Window, targets, states, settings.Costs));
     }
 
     private static double BestSeconds(IBackend backend, Action work)

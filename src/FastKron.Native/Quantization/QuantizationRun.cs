@@ -48,7 +48,7 @@ public sealed class QuantizationRun
         using RunDirectory run = RunDirectory.Open(_options.Output + ".run", job);
 
         var factors = new FactorStage(_options, folder, selection, run, _progress);
-        var rounding = new RoundingStage(folder, selection, _options.LinearSettings, factors, run, _progress);
+        var rounding = new RoundingStage(folder, selection, _options.LinearSettings, factors.Load, run, _progress);
         var output = new OutputStage(_options, folder, selection, rounding, run, _backend);
         if (output.IsPublished)
         {
@@ -60,6 +60,7 @@ public sealed class QuantizationRun
         _stages[^1] = _stages[^1] with { Seconds = _stages[^1].Seconds - factors.CalibrationSeconds, Parts = factors.Collection.Parts };
         _stages.Insert(0, new StageReport("calibration", factors.CalibrationSeconds));
         Timed("rounding", () => rounding.Run(_backend, cancellationToken));
+        _stages[^1] = _stages[^1] with { Parts = [.. rounding.PhaseSeconds.Select(p => new StageReport(p.Key.ToString().ToLowerInvariant(), p.Value))] };
         Timed("writing", () => output.Write(job, cancellationToken));
         await CheckAsync(output, digest, cancellationToken).ConfigureAwait(false);
         EvaluationReport? measured = null;

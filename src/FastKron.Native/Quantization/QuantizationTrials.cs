@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
@@ -65,20 +66,20 @@ public sealed class QuantizationTrials : IDisposable
         long start = Stopwatch.GetTimestamp();
         LinearSelection selection = LinearSelection.Choose(_folder.Config, options.Skip);
         long done = 0, total = selection.Quantized.Sum(l => l.Weights);
-        var evidence = new List<FactorEvidence>();
+        var evidence = new ConcurrentDictionary<string, FactorEvidence>();
         var statistics = new List<RoundingStatistics>();
         var weights = new Dictionary<string, QuantizedWeights>(StringComparer.Ordinal);
         new LinearRounding(_backend, _folder, options.LinearSettings, ReadFactors).Run(selection.Quantized, Accept, cancellationToken);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         using DecoderModel model = DecoderModel.Load(_folder, _backend, weights);
-        return Measure(model, MeasuredModel.Describe(_folder, Original, weights.Values), evidence, statistics, seconds, cancellationToken);
+        return Measure(model, MeasuredModel.Describe(_folder, Original, weights.Values), [.. evidence.Values], statistics, seconds, cancellationToken);
 
         KroneckerFactors? ReadFactors(LinearShape linear)
         {
             if (options.FactorsFrom is not { } folder)
                 return null;
             KroneckerFactors factors = FactorFolder.Read(folder, linear.Kind, linear.Layer, linear.Rows, linear.Columns);
-            evidence.Add(factors.Evidence);
+            evidence[linear.Name] = factors.Evidence;
             return factors;
         }
 

@@ -1,20 +1,32 @@
 using System.Diagnostics;
 using FastKron.Native.Compute;
+using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
+using FastKron.Native.Rounding;
 
 namespace FastKron.Native.Quantization;
 
 /// <summary>Rounds every selected linear with its factors; one artefact per linear.</summary>
+/// <param name="folder">The model.</param>
+/// <param name="selection">Its linears.</param>
+/// <param name="settings">How they are rounded.</param>
+/// <param name="factors">As in <see cref="LinearRounding"/>.</param>
+/// <param name="run">Where the artefacts go.</param>
+/// <param name="progress">Where the run stands.</param>
 internal sealed class RoundingStage(
-    ModelFolder folder, LinearSelection selection, LinearQuantizerOptions settings, FactorStage factors, RunDirectory run, IProgress<QuantizationProgress>? progress)
+    ModelFolder folder, LinearSelection selection, LinearQuantizerOptions settings, Func<LinearShape, KroneckerFactors?> factors, RunDirectory run,
+    IProgress<QuantizationProgress>? progress)
 {
+    /// <summary>Seconds of the device by phase; none before <see cref="Run"/>.</summary>
+    public IReadOnlyDictionary<RoundingPhase, double> PhaseSeconds { get; private set; } = new Dictionary<RoundingPhase, double>();
+
     /// <summary>Does what is not done yet.</summary>
     public void Run(IBackend backend, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp(), total = selection.Quantized.Sum(l => l.Weights);
         List<LinearShape> waiting = [.. selection.Quantized.Where(l => !run.IsFinished(Artefact(l)))];
         long done = total - waiting.Sum(l => l.Weights);
-        new LinearRounding(backend, folder, settings, factors.Load).Run(waiting, Save, cancellationToken);
+        PhaseSeconds = new LinearRounding(backend, folder, settings, factors).Run(waiting, Save, cancellationToken);
 
         void Save(LinearShape linear, RoundedLinear result)
         {

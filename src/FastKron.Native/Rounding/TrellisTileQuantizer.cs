@@ -1,6 +1,7 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Rounding;
 
@@ -41,13 +42,20 @@ public sealed class TrellisTileQuantizer : ITileQuantizer, IDisposable
     /// <inheritdoc/>
     public TrellisLayout Layout { get; }
 
+    /// <summary>Told of encoding and packing; null for none.</summary>
+    public StageClock<RoundingPhase>? Clock { get; init; }
+
     /// <inheritdoc/>
     public void Quantize(TileDiagonal diagonal, Tensor targets, Tensor values)
     {
         Tensor states = _states.SliceRows(0, targets.Rows);
-        _backend.EncodeTiles(_codebook, _window, targets, states, _costs);
-        _backend.DecodeTiles(_codebook, states, values);
-        _backend.PackTiles(_codebook, Layout, states, diagonal, _codes, _tileColumns);
+        using (StageClock.Enter(Clock, RoundingPhase.Encoding))
+        {
+            _backend.EncodeTiles(_codebook, _window, targets, states, _costs);
+            _backend.DecodeTiles(_codebook, states, values);
+        }
+        using (StageClock.Enter(Clock, RoundingPhase.Packing))
+            _backend.PackTiles(_codebook, Layout, states, diagonal, _codes, _tileColumns);
     }
 
     /// <summary>The packed codes of a matrix once every tile is quantized, (m/16 · n/16, 16·K); waits.</summary>

@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Tensors;
+using FastKron.Native.Reports;
 
 namespace FastKron.Native.Rounding;
 
@@ -16,8 +17,10 @@ public static class TwoSidedRounding
     /// <param name="backend">Where everything lies.</param>
     /// <param name="batch">Weights and factors.</param>
     /// <param name="quantizer">Receives every tile once.</param>
+    /// <param name="clock">Told of feedback; null for none.</param>
     /// <param name="cancellation">Checked between anti-diagonals.</param>
-    public static void Round(IBackend backend, RoundingBatch batch, ITileQuantizer quantizer, CancellationToken cancellation = default)
+    public static void Round(
+        IBackend backend, RoundingBatch batch, ITileQuantizer quantizer, StageClock<RoundingPhase>? clock = null, CancellationToken cancellation = default)
     {
         int tileRows = batch.Rows / TileDiagonal.TileRows, tileColumns = batch.Columns / TileDiagonal.TileRows;
         int widest = batch.Matrices * Math.Min(tileRows, tileColumns);
@@ -29,9 +32,11 @@ public static class TwoSidedRounding
             int first = Math.Max(0, d - tileColumns + 1), count = Math.Min(tileRows - 1, d) - first + 1;
             var diagonal = new TileDiagonal(first, d - first, count);
             Tensor targets = allTargets.SliceRows(0, batch.Matrices * count), values = allValues.SliceRows(0, batch.Matrices * count);
-            backend.RoundingTargets(batch, diagonal, quantizer.Layout, targets);
+            using (StageClock.Enter(clock, RoundingPhase.Feedback))
+                backend.RoundingTargets(batch, diagonal, quantizer.Layout, targets);
             quantizer.Quantize(diagonal, targets, values);
-            backend.RoundingErrors(batch, diagonal, quantizer.Layout, targets, values);
+            using (StageClock.Enter(clock, RoundingPhase.Feedback))
+                backend.RoundingErrors(batch, diagonal, quantizer.Layout, targets, values);
         }
     }
 }

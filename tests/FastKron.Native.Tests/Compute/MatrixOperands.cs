@@ -39,6 +39,14 @@ internal sealed class MatrixOperands(IBackend backend) : IDisposable
     /// <summary>An output: NaN everywhere, so that an operation that reads it shows.</summary>
     public Tensor Output(DType type, int rows, int columns) => Filled(type, rows, columns, double.NaN);
 
+    /// <summary>A column of integers to write to.</summary>
+    public Tensor Integers(int rows)
+    {
+        Tensor tensor = backend.Allocate(DType.I32, rows, 1);
+        _owners.Add(tensor);
+        return tensor;
+    }
+
     /// <summary>A well-conditioned symmetric positive-definite matrix: X Xᵀ / n + ½ I, X (n, n + 8) normal.</summary>
     public Tensor PositiveDefinite(DType type, int n)
     {

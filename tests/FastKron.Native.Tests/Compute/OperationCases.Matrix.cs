@@ -84,8 +84,8 @@ internal static partial class OperationCases
            from shape in new[] { (1, 1), (5, 7), (40, 52) }
            from type in new[] { DType.F32, DType.F64 }
            select OrthogonalizeCase(count, shape, type),
-        .. from shape in new[] { (1, 1), (7, 1), (16, 16), (65, 13), (208, 16) }
-           select BlockLdlCase(shape.Item1, shape.Item2),
+        .. from shape in new[] { (1, 1, 1), (1, 7, 1), (1, 16, 16), (3, 65, 13), (2, 208, 16) }
+           select BlockLdlCase(shape.Item1, shape.Item2, shape.Item3),
     ];
 
     private static OperationCase MatMulCase(
@@ -243,19 +243,25 @@ internal static partial class OperationCases
     }
 
     // l is float32: its largest elements are rounded by half an ulp, against a root mean square that many zeros make small.
-    private static OperationCase BlockLdlCase(int n, int block) =>
-        Case("matrix", $"BlockLdl {n}/{block}", 1e-5, operands =>
+    private static OperationCase BlockLdlCase(int matrices, int n, int block) =>
+        Case("matrix", $"BlockLdl {matrices}x{n}/{block}", 1e-5, operands =>
         {
-            Tensor old = operands.PositiveDefinite(DType.F64, n), h = operands.Output(DType.F64, n, n);
-            Tensor l = operands.Output(DType.F32, n, n), d = operands.Output(DType.F64, n, block);
-            double[] factor = operands.Read(old), expectedL = new double[n * n], expectedD = new double[n * block];
-            MatrixOperations.BlockLdl(factor, n, block, expectedL, expectedD);
-            return new(Execute, Error, n * (double)n * n / 3, 2.0 * h.Bytes + l.Bytes + d.Bytes);
+            Tensor[] old = [.. Enumerable.Range(0, matrices).Select(_ => operands.PositiveDefinite(DType.F64, n))];
+            Tensor h = operands.Output(DType.F64, matrices * n, n), l = operands.Output(DType.F32, matrices * n, n);
+            Tensor d = operands.Output(DType.F64, matrices * n, block), failures = operands.Integers(matrices);
+            double[] factor = [.. old.SelectMany(operands.Read)], expectedL = new double[factor.Length], expectedD = new double[matrices * n * block];
+            for (int b = 0; b < matrices; b++)
+            {
+                Span<double> Of(double[] stack, int columns) => stack.AsSpan(b * n * columns, n * columns);
+                MatrixOperations.BlockLdl(Of(factor, n), n, block, Of(expectedL, n), Of(expectedD, block));
+            }
+            return new(Execute, Error, matrices * (n * (double)n * n / 3), 2.0 * h.Bytes + l.Bytes + d.Bytes);
 
             void Execute(IBackend backend)
             {
-                backend.Convert(old, h);
-                backend.BlockLdl(h, block, l, d);
+                for (int b = 0; b < matrices; b++)
+                    backend.Convert(old[b], h.SliceRows(b * n, n));
+                backend.BlockLdl(h, block, l, d, failures);
             }
 
             double Error()

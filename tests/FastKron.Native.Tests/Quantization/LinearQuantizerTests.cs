@@ -20,14 +20,16 @@ public sealed class LinearQuantizerTests
     private static readonly DenseMatrix A = DenseMatrix.Covariance(Rows, seed: 2);
     private static readonly DenseMatrix B = DenseMatrix.Covariance(Columns, seed: 3);
 
-    // 1056 tiles keep 132 multiprocessors busy; a 14336 × 4096 matrix needs 1.6 GB, and 3.3 GB to factorise its larger side.
-    [TestCase(1056, 40e9, 576, 576, ExpectedResult = 30)]
-    [TestCase(1056, 40e9, 4096, 4096, ExpectedResult = 5)]
-    [TestCase(1056, 40e9, 14336, 4096, ExpectedResult = 5)]
-    [TestCase(1056, 7e9, 14336, 4096, ExpectedResult = 2)]
-    [TestCase(1056, 1e9, 14336, 4096, ExpectedResult = 1)]
-    [TestCase(2, 40e9, 576, 1536, ExpectedResult = 1)]
-    public int BatchSize_TilesAndMemory_TakesTheFewer(int tiles, double bytes, int rows, int columns) => LinearQuantizer.BatchSize(tiles, (long)bytes, rows, columns);
+    // 2112 tiles fill 132 multiprocessors eight times; a 14336 × 4096 matrix needs 1.8 GB, and 3.3 GB to factorise its larger side.
+    [TestCase(60, 2112, 40e9, 576, 576, ExpectedResult = 60, Description = "2160 tiles rather than 1080 twice")]
+    [TestCase(64, 2112, 40e9, 4096, 4096, ExpectedResult = 8)]
+    [TestCase(22, 2112, 40e9, 4096, 4096, ExpectedResult = 8, Description = "8, 8, 6")]
+    [TestCase(64, 2112, 40e9, 14336, 4096, ExpectedResult = 8)]
+    [TestCase(64, 2112, 7e9, 14336, 4096, ExpectedResult = 2)]
+    [TestCase(64, 2112, 1e9, 14336, 4096, ExpectedResult = 1)]
+    [TestCase(7, 2, 40e9, 576, 1536, ExpectedResult = 1)]
+    [TestCase(1, 2112, 40e9, 4096, 4096, ExpectedResult = 1)]
+    public int BatchSize_TilesAndMemory_TakesTheFewer(int matrices, int tiles, double bytes, int rows, int columns) => LinearQuantizer.BatchSize(matrices, tiles, (long)bytes, rows, columns);
 
     // Mean squared error of the encoder alone on 400 Gaussian tiles at scale 0.9; 60 tiles have a standard error of 1 to 3 %.
     [TestCase(2, 0.0718)]

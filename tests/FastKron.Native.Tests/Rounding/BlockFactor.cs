@@ -31,7 +31,7 @@ internal sealed record BlockFactor(DenseMatrix Lower, DenseMatrix Diagonal, doub
     {
         using var backend = new CpuBackend();
         using Tensor source = h.Upload(backend), lower = backend.Allocate(DType.F32, h.Rows, h.Rows), diagonal = backend.Allocate(DType.F64, h.Rows, 16);
-        FactorDamping damping = DampedFactor.Factorise(backend, source, rotation: null, Step, lower, diagonal);
+        FactorDamping damping = DampedFactor.Factorise(backend, [source], [null], Step, lower, diagonal)[0];
         return new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping.Sigma, damping.Failure);
     }
 }

@@ -24,7 +24,7 @@ public sealed class DampedFactorTests
         DenseMatrix expected = DenseMatrix.Download(backend, rotated) + 0.01 * DenseMatrix.Identity(Size);
 
         using Tensor lower = backend.Allocate(DType.F32, Size, Size), diagonal = backend.Allocate(DType.F64, Size, 16);
-        FactorDamping damping = DampedFactor.Factorise(backend, scaled, rotation, 0.01, lower, diagonal);
+        FactorDamping damping = DampedFactor.Factorise(backend, [scaled], [rotation], 0.01, lower, diagonal)[0];
         var factor = new BlockFactor(DenseMatrix.Download(backend, lower), DenseMatrix.Download(backend, diagonal), damping.Sigma, damping.Failure);
         DenseMatrix l = DenseMatrix.Identity(Size) + factor.Lower;
         Assert.That(factor.Failure, Is.Null);
@@ -52,6 +52,35 @@ public sealed class DampedFactorTests
         BlockFactor expected = BlockFactor.Of(h), actual = BlockFactor.Of(-1 * h);
         Assert.That(actual.Lower.Same(expected.Lower), Is.True);
         Assert.That(actual.Diagonal.Same(expected.Diagonal), Is.True);
+    }
+
+    [Test]
+    public void Factorise_SeveralMatrices_GivesEachWhatItGetsAlone([ValueSource(typeof(Backends), nameof(Backends.Names))] string name)
+    {
+        const int Size = 64;
+        using IBackend backend = Backends.Create(name);
+        using var host = new CpuBackend();
+        DenseMatrix good = DenseMatrix.Covariance(Size, seed: 6), other = DenseMatrix.Covariance(Size, seed: 7), broken = DenseMatrix.Covariance(Size, seed: 8);
+        DenseMatrix indefinite = DenseMatrix.From(Size, Size, (i, j) => (i == j ? 1.02 : 0) - 1.045 / Size);     // -.025 in one direction
+        broken[20, 7] = broken[7, 20] = double.NaN;
+        using Tensor first = good.Upload(host), second = indefinite.Upload(host), third = broken.Upload(host), last = other.Upload(host);
+        Tensor?[] factors = [first, null, second, third, last];
+        RandomHadamard?[] rotations = [.. factors.Select((_, b) => b == 2 ? null : RandomHadamard.Draw(backend, Size, seed: 3, RandomPurpose.InputSigns, (uint)b))];
+
+        using Tensor lower = backend.Allocate(DType.F32, factors.Length * Size, Size), diagonal = backend.Allocate(DType.F64, factors.Length * Size, 16);
+        FactorDamping[] together = DampedFactor.Factorise(backend, factors, rotations, 0.01, lower, diagonal);
+        Assert.That(together.Select(d => d.Failure is null), Is.EqualTo(new[] { true, true, true, false, true }));
+        Assert.That(together[1], Is.EqualTo(FactorDamping.None));
+        Assert.That(together.Select(d => d.Sigma), Is.EqualTo(new[] { 0.01, 0, 0.03, 0, 0.01 }).Within(1e-12));
+        for (int b = 0; b < factors.Length; b++)
+        {
+            using Tensor lowerAlone = backend.Allocate(DType.F32, Size, Size), diagonalAlone = backend.Allocate(DType.F64, Size, 16);
+            FactorDamping alone = DampedFactor.Factorise(backend, [factors[b]], [rotations[b]], 0.01, lowerAlone, diagonalAlone)[0];
+            Assert.That(together[b], Is.EqualTo(alone));
+            Assert.That(DenseMatrix.Download(backend, lower.SliceRows(b * Size, Size)).Same(DenseMatrix.Download(backend, lowerAlone)), Is.True);
+            Assert.That(DenseMatrix.Download(backend, diagonal.SliceRows(b * Size, Size)).Same(DenseMatrix.Download(backend, diagonalAlone)), Is.True);
+            rotations[b]?.Dispose();
+        }
     }
 
     [TestCase(double.NaN, "NaN or infinity")]

@@ -152,7 +152,7 @@ public sealed class TwoSidedRoundingTests
         using var backend = new CpuBackend();
         using Tensor w = new DenseMatrix(32, 32).Upload(backend), u = backend.Allocate(DType.F32, 32, 32), v = backend.Allocate(DType.F32, 32, 32);
         Assert.That(
-            () => TwoSidedRounding.Round(backend, new RoundingBatch(1, w, u, v, null, null), new UniformGrid(backend, 1, 32, 32), new CancellationToken(canceled: true)),
+            () => TwoSidedRounding.Round(backend, new RoundingBatch(1, w, u, v, null, null), new UniformGrid(backend, 1, 32, 32), cancellation: new CancellationToken(canceled: true)),
             Throws.InstanceOf<OperationCanceledException>());
     }
 

@@ -1,3 +1,4 @@
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
@@ -87,7 +88,9 @@ public sealed class TriangularFactorsTests
         using MatrixOperands operands = new(backend);
         Tensor h = operands.PositiveDefinite(DType.F64, N), l = operands.Output(DType.F32, N, N), d = operands.Output(DType.F64, N, block);
         double[] expected = operands.Read(h);
-        Assert.That(backend.BlockLdl(h, block, l, d), Is.Zero);
+        using Tensor failures = backend.Allocate(DType.I32, 1, 1);
+        backend.BlockLdl(h, block, l, d, failures);
+        Assert.That(failures.Row<int>(0)[0], Is.Zero);
         double[] rebuilt = Rebuild(operands.Read(l), operands.Read(d), N, block);
 
         // l is float32: half an ulp (6e-8) of elements below 1, in sums of up to 208 terms of either sign.
@@ -95,12 +98,22 @@ public sealed class TriangularFactorsTests
     }
 
     [Test]
-    public void BlockLdl_IndefiniteMatrix_ReturnsThePivot()
+    public void BlockLdl_IndefiniteAmongOthers_GivesItsPivotAloneAway([ValueSource(typeof(Backends), nameof(Backends.Names))] string name)
     {
-        using CpuBackend backend = new();
-        using Tensor h = Identity(backend, 96), l = backend.Allocate(DType.F32, 96, 96), d = backend.Allocate(DType.F64, 96, 16);
-        backend.Fill(h.Slice(70, 1, 70, 1), 0);
-        Assert.That(backend.BlockLdl(h, 16, l, d), Is.EqualTo(71));
+        using IBackend backend = Backends.Create(name);
+        using Tensor h = backend.Allocate(DType.F64, 3 * 96, 96), l = backend.Allocate(DType.F32, 3 * 96, 96), d = backend.Allocate(DType.F64, 3 * 96, 16);
+        using Tensor failures = backend.Allocate(DType.I32, 3, 1);
+        backend.Fill(h, 0);
+        for (int b = 0; b < 3; b++)
+            backend.Fill(h.SliceRows(b * 96, 96).Diagonal(), b + 1);
+        backend.Fill(h.Slice(96 + 70, 1, 70, 1), 0);
+        backend.BlockLdl(h, 16, l, d, failures);
+        int[] pivots = new int[3];
+        backend.Download<int>(failures, pivots);
+        Assert.That(pivots, Is.EqualTo(new[] { 0, 71, 0 }));
+        double[] last = new double[96 * 16];
+        backend.Download<double>(d.SliceRows(2 * 96, 96), last);
+        Assert.That(Enumerable.Range(0, 96).Select(i => last[i * 16 + i % 16]), Is.All.EqualTo(3).Within(1e-14), "√3 twice");
     }
 
     [Test]
@@ -108,9 +121,11 @@ public sealed class TriangularFactorsTests
     {
         using CpuBackend backend = new();
         using Tensor h = Identity(backend, 96), l = backend.Allocate(DType.F32, 96, 96), d = backend.Allocate(DType.F64, 96, 16);
-        Assert.That(() => backend.BlockLdl(h, 20, l, d), Throws.ArgumentException.With.Message.Contains("divisor of 96"));
-        Assert.That(() => backend.BlockLdl(h, 32, l, d), Throws.ArgumentException.With.Message.Contains("d: expected shape (96, 32)"));
-        Assert.That(() => backend.BlockLdl(l, 16, l, d), Throws.ArgumentException.With.Message.Contains("h: expected F64"));
+        using Tensor failures = backend.Allocate(DType.I32, 1, 1);
+        Assert.That(() => backend.BlockLdl(h, 20, l, d, failures), Throws.ArgumentException.With.Message.Contains("divisor of 96"));
+        Assert.That(() => backend.BlockLdl(h, 32, l, d, failures), Throws.ArgumentException.With.Message.Contains("d: expected shape (96, 32)"));
+        Assert.That(() => backend.BlockLdl(l, 16, l, d, failures), Throws.ArgumentException.With.Message.Contains("h: expected F64"));
+        Assert.That(() => backend.BlockLdl(h.SliceRows(0, 48), 16, l, d, failures), Throws.ArgumentException.With.Message.Contains("h: expected shape (96, 96)"));
         Assert.That(() => backend.InverseRoot(d, out _), Throws.ArgumentException.With.Message.Contains("square"));
         Assert.That(() => backend.InverseRoot(l, out _), Throws.ArgumentException.With.Message.Contains("h: expected F64"));
     }
@@ -124,7 +139,8 @@ public sealed class TriangularFactorsTests
             using MatrixOperands operands = new(backend);
             Tensor h = operands.PositiveDefinite(DType.F64, 320), l = operands.Output(DType.F32, 320, 320), d = operands.Output(DType.F64, 320, 16);
             Tensor root = operands.Holding(operands.Read(h), DType.F64, 320, 320);
-            backend.BlockLdl(h, 16, l, d);
+            using Tensor failures = backend.Allocate(DType.I32, 1, 1);
+            backend.BlockLdl(h, 16, l, d, failures);
             backend.InverseRoot(root, out _);
             double[] factor = operands.Read(root);
             return [.. factor, .. operands.Read(h), .. operands.Read(l), .. operands.Read(d)];

@@ -1,0 +1,29 @@
+namespace FastKron.Native.Rounding;
+
+/// <summary>What rounding spends a device's time on.</summary>
+public enum RoundingPhase
+{
+    /// <summary>Copies of weights and factors to the device.</summary>
+    Loading,
+
+    /// <summary>Equalisation, rotation and scaling of weights and factors.</summary>
+    Rotation,
+
+    /// <summary>Block LDLᵀ of the damped factors.</summary>
+    Factorisation,
+
+    /// <summary>Paths of tiles, and the values that they mean.</summary>
+    Encoding,
+
+    /// <summary>Targets of tiles from the errors of those that are done.</summary>
+    Feedback,
+
+    /// <summary>Paths to their places in the packed codes.</summary>
+    Packing,
+
+    /// <summary>Sums that are reported.</summary>
+    Losses,
+
+    /// <summary>What the other phases are not: the device is idle, or results are copied to the host.</summary>
+    Other,
+}
