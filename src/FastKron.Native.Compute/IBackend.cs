@@ -88,6 +88,14 @@ public interface IBackend : IDisposable
     /// <param name="beta">Factor of the old c.</param>
     void SymmetricRankK(Tensor a, bool transposeA, Tensor c, double alpha = 1, double beta = 0);
 
+    /// <summary>c ← alpha · aᵀ b + beta · c where aᵀ b is symmetric: one triangle is computed and mirrored, so the result is exactly symmetric.</summary>
+    /// <param name="a">(k, n). F32, BF16, F16, or F64 with an F64 c.</param>
+    /// <param name="b">Like a.</param>
+    /// <param name="c">(n, n), F32 or F64; symmetric if beta is not 0.</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <param name="beta">Factor of the old c.</param>
+    void SymmetricProduct(Tensor a, Tensor b, Tensor c, double alpha = 1, double beta = 0);
+
     /// <summary>y[t] ← √max(0, ⟨a_t, b_t⟩) · x[t]: yᵀ y is the Gram matrix of x with row weights ⟨a_t, b_t⟩.</summary>
     /// <param name="a">(T, width) F32.</param>
     /// <param name="b">(T, width) F32, or of x's type.</param>

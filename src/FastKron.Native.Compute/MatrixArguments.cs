@@ -44,6 +44,15 @@ internal static class MatrixArguments
         TensorArguments.RequireShape(c, n, n);
     }
 
+    /// <summary>Checks <see cref="IBackend.SymmetricProduct"/>.</summary>
+    public static void SymmetricProduct(bool onHost, Tensor a, Tensor b, Tensor c)
+    {
+        SymmetricRankK(onHost, a, transposeA: true, c);
+        TensorArguments.RequireMemory(b, onHost);
+        TensorArguments.RequireType(b, a.Type);
+        TensorArguments.RequireShape(b, a.Rows, a.Columns);
+    }
+
     /// <summary>Checks <see cref="IBackend.WeighRows"/>.</summary>
     public static void WeighRows(bool onHost, Tensor a, Tensor b, Tensor x, Tensor y)
     {

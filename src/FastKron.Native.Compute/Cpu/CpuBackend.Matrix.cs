@@ -31,6 +31,14 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
+    public void SymmetricProduct(Tensor a, Tensor b, Tensor c, double alpha = 1, double beta = 0)
+    {
+        MatrixArguments.SymmetricProduct(onHost: true, a, b, c);
+        MatrixProduct.Multiply(this, new MatrixView(a, true), new MatrixView(b, false), c, alpha, beta, ProductStructure.LowerResult);
+        MirrorLowerTriangle(c);
+    }
+
+    /// <inheritdoc/>
     public void Axpy(double alpha, Tensor x, Tensor y)
     {
         MatrixArguments.Axpy(onHost: true, x, y);

@@ -24,6 +24,9 @@ public sealed partial class GpuBackend
     /// <summary>Order and depth from which one triangle in tiles is faster than cuBLAS.</summary>
     private const int SmallestTiles = 512;
 
+    /// <summary>Share of a whole product up to which one triangle in tiles is faster than the whole one of cuBLAS.</summary>
+    private const double LargestShare = 0.8;
+
     /// <summary>Whether <paramref name="count"/> matrices of BF16 beside each other can be described to bulk copies.</summary>
     private bool HasTiles(Tensor operands, int count) =>
         _images.HasWarpgroups && operands.Type == DType.BF16 && operands.Address % PackBytes == 0 && operands.Stride % TileElements == 0
@@ -32,6 +35,13 @@ public sealed partial class GpuBackend
     /// <summary>Whether a result can be written two elements at a time.</summary>
     private static bool HasTiles(Tensor result) =>
         result.Type == DType.F32 && result.Address % (2 * sizeof(float)) == 0 && result.Stride % 2 == 0 && result.Columns % 2 == 0;
+
+    /// <summary>Whether the blocks of a triangle cover little enough of the whole: 576 rows need 6 blocks of 256, 18 % more than all of it.</summary>
+    private static bool FillsTiles(int order)
+    {
+        double blocks = (order + TileOrder - 1) / TileOrder, covered = blocks * (blocks + 1) / 2 * TileOrder * TileOrder;
+        return covered <= LargestShare * order * order;
+    }
 
     /// <summary>P_k ← G_k fᵀ or f G_k.</summary>
     private void MultiplyTiles(in GradientSlice g, KroneckerSide side, Tensor f, bool triangular, in GradientSlice p)

@@ -66,7 +66,7 @@ public sealed partial class GpuBackend
     /// <summary>The lower triangle of result ← Σ P_k Q_kᵀ or Σ P_kᵀ Q_k + beta · result.</summary>
     private void AddProducts(in GradientSlice p, in GradientSlice q, KroneckerSide side, bool tiles, Tensor result, double beta)
     {
-        if (tiles)
+        if (tiles && FillsTiles(result.Rows))
         {
             MultiplyLowerTiles(p, q, side, result, 1, beta != 0);
         }

@@ -55,6 +55,26 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <inheritdoc/>
+    public void SymmetricProduct(Tensor a, Tensor b, Tensor c, double alpha = 1, double beta = 0)
+    {
+        Enter();
+        MatrixArguments.SymmetricProduct(onHost: false, a, b, c);
+        if (c.Length == 0)
+            return;
+        if (Math.Min(a.Rows, a.Columns) >= SmallestTiles && HasTiles(a, 1) && HasTiles(b, 1) && HasTiles(c))
+        {
+            if (beta is not (0 or 1))
+                Scale(beta, c);
+            MultiplyLowerTiles(new GradientSlice(a, 1), new GradientSlice(b, 1), KroneckerSide.Columns, c, alpha, beta != 0);
+        }
+        else
+        {
+            MultiplyLower(a, true, b, false, c, alpha, beta);
+        }
+        OnTriangle("mirror", c);
+    }
+
+    /// <inheritdoc/>
     public void Axpy(double alpha, Tensor x, Tensor y)
     {
         Enter();

@@ -40,7 +40,7 @@ public sealed record CollectionBenchmark(string Model, string Calibration, strin
         FisherPlan plan = FisherPlan.Create(folder.Config, Options, MicroBatch.SizeOf(minibatches), backend);
 
         long start = Stopwatch.GetTimestamp();
-        using DecoderModel model = DecoderModel.Load(folder, backend);
+        using DecoderModel model = DecoderModel.Load(folder, backend, plan.ResidentBlocks);
         backend.Synchronize();
         double loading = Stopwatch.GetElapsedTime(start).TotalSeconds;
 

@@ -30,12 +30,12 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         CollectionSize size = MicroBatch.SizeOf(minibatches);
-        int end = model.Blocks.Count;
-        while (end > 0 && !model.Blocks[end - 1].Linears.Any(l => isWanted(l.Name)))
+        int end = model.Config.Layers;
+        while (end > 0 && !BlockLinears.All.Any(linear => isWanted(linear.ModulePath(end - 1))))
             end--;
 
         var meter = new ProgressMeter(progress, model.Config.Layers, end * size.Tokens * FisherWork.Forward(model.Config));
-        FisherPlan plan = FisherPlan.Create(model.Config, options, size, _backend, model.WeightBytes);
+        FisherPlan plan = FisherPlan.Create(model.Config, options, size, _backend, model);
         List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens ?? _backend.BatchTokens);
         try
         {
@@ -62,7 +62,11 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
         List<MicroBatch> batches, int layer, HiddenStore store, HiddenState state, long tokens, Func<string, bool> isWanted,
         Action<ILinear, Tensor> accept, StageClock<CollectionStage> clock, ProgressMeter meter, CancellationToken cancellationToken)
     {
-        DecoderBlock block = model.Blocks[layer];
+        BlockLease lease;
+        using (clock.Enter(CollectionStage.Copies))
+            lease = model.Open(layer);
+        using BlockLease _ = lease;
+        DecoderBlock block = lease.Block;
         ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];
         var grams = new Dictionary<ILinear, Tensor>();   // by the first linear of the group
         try

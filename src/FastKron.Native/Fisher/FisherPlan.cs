@@ -15,14 +15,18 @@ public readonly record struct CollectionSize(long Tokens, int LongestSequence, i
 /// <summary>What a collection will hold, before it starts.</summary>
 /// <remarks>
 /// A state is the hidden state, or its gradient, of all tokens. They are kept on the device as far as they fit there, then in page-locked host
-/// memory; with fewer than one for each block the missing ones are computed again (<see cref="InputSchedule"/>), with the same result.
+/// memory; with fewer than one for each block the missing ones are computed again (<see cref="InputSchedule"/>), with the same result. Weights of blocks
+/// for which the device has no room beside the least of all else are read again from the model's files whenever a sweep comes to them.
 /// </remarks>
 public sealed record FisherPlan
 {
     // What allocations may be short of the memory that is free: pieces between them, and what libraries take.
     private const double Usable = 0.95;
 
-    /// <summary>Bytes of all weights on the device.</summary>
+    /// <summary>Blocks, from the first, whose weights stay on the device.</summary>
+    public required int ResidentBlocks { get; init; }
+
+    /// <summary>Most bytes of weights on the device at once: embedding, head, blocks that stay, and one that does not.</summary>
     public required long WeightBytes { get; init; }
 
     /// <summary>Bytes of activations and logits of one micro-batch on the device.</summary>
@@ -69,8 +73,8 @@ public sealed record FisherPlan
     /// <param name="options">What is collected.</param>
     /// <param name="size">How much.</param>
     /// <param name="backend">Where.</param>
-    /// <param name="loadedBytes">Bytes of the weights that are on the device already.</param>
-    public static FisherPlan Create(ModelConfig config, FisherOptions options, CollectionSize size, IBackend backend, long loadedBytes = 0)
+    /// <param name="loaded">The model, if it is there already with the blocks that stay; null to plan them.</param>
+    public static FisherPlan Create(ModelConfig config, FisherOptions options, CollectionSize size, IBackend backend, DecoderModel? loaded = null)
     {
         int perGradient = (int)Math.Min(int.MaxValue, (size.Tokens + options.Gradients - 1) / options.Gradients);
         int batch = Math.Max(size.LongestSequence, Math.Min(options.MicroBatchTokens ?? backend.BatchTokens, perGradient));
@@ -78,10 +82,11 @@ public sealed record FisherPlan
         long state = size.Tokens * config.HiddenSize * element, window = (long)batch * config.HiddenSize * element;
         var shell = new FisherPlan
         {
-            WeightBytes = WeightBytesOf(config, element),
+            ResidentBlocks = 0,
+            WeightBytes = 0,
             ScratchBytes = (backend.IsHost ? 0 : LibraryBytes) + DecoderModel.ScratchBytes(config, batch, backend) + size.Tokens * sizeof(int) * IntegersOfAToken,
             StackBytes = 0,
-            SolverBytes = BlockLinears.All.Max(l => SolverBytesOf(l.Shape(config), options, backend)),
+            SolverBytes = BlockLinears.All.Max(l => SolverBytesOf(l.Shape(config), options, size.LongestSequence, backend)),
             StateBytes = state,
             ResidentStates = 0,
             HostStates = 0,
@@ -90,10 +95,13 @@ public sealed record FisherPlan
             Groups = [],
             RecomputedBlocks = 0,
         };
-        long device = (long)(Usable * (options.MaxDeviceBytes ?? backend.AvailableBytes + loadedBytes));
+        long device = (long)(Usable * (options.MaxDeviceBytes ?? backend.AvailableBytes + (loaded?.WeightBytes ?? 0)));
         bool activation = options.Source == FactorSource.Activation;
         int blocks = config.Layers - size.LowestBlock;
         int all = activation ? 1 : blocks + 1, fewest = activation ? 1 : InputSchedule.Fewest(config.Layers, size.LowestBlock) + 1;
+        long wider = HiddenStore.WindowBuffers(usesHost: true) * window, stacks = activation ? BlockLinears.All.Sum(StackOf) : BlockLinears.All.Max(StackOf);
+        long beside = shell.DeviceBytes - shell.WindowBytes + stacks + (backend.IsHost ? shell.WindowBytes + fewest * state : wider);
+        shell = shell.WithWeights(config, element, loaded?.Blocks.Count, device - beside);
         shell = shell with { Groups = activation ? [BlockLinears.All] : Group(StackOf, device - shell.DeviceBytes - (backend.IsHost ? fewest * state : 0)) };
         shell = shell with { StackBytes = shell.Groups.Max(g => g.Sum(StackOf)) };
 
@@ -101,7 +109,6 @@ public sealed record FisherPlan
         if (backend.IsHost)
             return shell.WithStates(Math.Max(resident, fewest), 0, config, size, activation, resident < fewest ? Short(device, shell.DeviceBytes + fewest * state) : null);
 
-        long wider = HiddenStore.WindowBuffers(usesHost: true) * window;
         if (resident < all)
             resident = (int)Math.Clamp((device - shell.DeviceBytes - wider) / Math.Max(1, state), 0, all);
         long host = (long)(Usable * (options.MaxHostBytes ?? HostMemory.AvailableBytes));
@@ -128,12 +135,14 @@ public sealed record FisherPlan
         CultureInfo.InvariantCulture,
         $"host memory: {needed / 1e9:F1} GB are needed, {free / 1e9:F1} GB seem to be free; if an allocation fails use fewer calibration tokens (--tokens)");
 
-    private static long WeightBytesOf(ModelConfig config, int element)
+    // All blocks stay if they fit, else as many as fit beside the one that is worked on.
+    private FisherPlan WithWeights(ModelConfig config, int element, int? loadedBlocks, long free)
     {
-        long blocks = (long)config.Layers * BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (long)s.Outputs * s.Inputs);
-        long norms = config.HiddenSize + config.Layers * (2L * config.HiddenSize + (config.HasQueryKeyNorm ? 2 * config.HeadDimension : 0));
-        long rotary = (long)config.MaxPositions * config.HeadDimension;
-        return (blocks + (config.TiedHead ? 1 : 2) * (long)config.VocabularySize * config.HiddenSize) * element + (norms + rotary) * sizeof(float);
+        long norms = 2L * config.HiddenSize + (config.HasQueryKeyNorm ? 2 * config.HeadDimension : 0), rotary = (long)config.MaxPositions * config.HeadDimension;
+        long block = BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (long)s.Outputs * s.Inputs) * element + norms * sizeof(float);
+        long others = (config.TiedHead ? 1 : 2) * (long)config.VocabularySize * config.HiddenSize * element + (config.HiddenSize + rotary) * sizeof(float);
+        int fit = (int)Math.Clamp((free - others) / block, 0, config.Layers), resident = loadedBlocks ?? (fit == config.Layers ? fit : Math.Max(0, fit - 1));
+        return this with { ResidentBlocks = resident, WeightBytes = others + Math.Min(config.Layers, resident + 1) * block };
     }
 
     // As few groups as fit, in the order of the linears; one that fits nowhere stands alone.
@@ -172,7 +181,7 @@ public sealed record FisherPlan
     private static long Square(long n) => n * n;
 
     // Likelihood: value and next of both sides, one F64 factorisation and its F32 root. All: the backend's workspace of products.
-    private static long SolverBytesOf((int Outputs, int Inputs) shape, FisherOptions options, IBackend backend)
+    private static long SolverBytesOf((int Outputs, int Inputs) shape, FisherOptions options, int longest, IBackend backend)
     {
         long pair = (Square(shape.Outputs) + Square(shape.Inputs)) * sizeof(float), largest = Square(Math.Max(shape.Outputs, shape.Inputs));
         if (options.Source == FactorSource.Activation)
@@ -182,7 +191,7 @@ public sealed record FisherPlan
             // Products and weighed rows of a chunk, the narrow factor, F64 for a root.
             return TokenStream.ChunkTokens * (shape.Outputs + shape.Inputs) * (long)sizeof(float) + 2 * pair + largest * (2 * sizeof(double) + sizeof(float) + sizeof(short));
         }
-        long products = options.Source == FactorSource.FastKron ? 0 : SequenceStream.ScratchBytes(shape.Outputs, shape.Inputs, options.GradientType);
+        long products = options.Source == FactorSource.FastKron ? 0 : SequenceStream.ScratchBytes(backend, shape.Outputs, shape.Inputs, options.GradientType, longest);
         products += backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes;
         return products + options.Solver.Kind switch
         {

@@ -32,26 +32,26 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         CollectionSize size = MicroBatch.SizeOf(minibatches);
-        int lowest = 0;
-        while (lowest < model.Blocks.Count && !model.Blocks[lowest].Linears.Any(l => isWanted(l.Name)))
+        int layers = model.Config.Layers, lowest = 0;
+        while (lowest < layers && Wanted(BlockLinears.All, lowest, isWanted).Length == 0)
             lowest++;
         using var clock = new StageClock<CollectionStage>(_backend);
-        if (lowest == model.Blocks.Count)
+        if (lowest == layers)
             return clock.Read();
 
         FisherPlan plan = FisherPlan.Create(
-            model.Config, options with { Gradients = minibatches.Count }, size with { LowestBlock = lowest }, _backend, model.WeightBytes);
-        var schedule = new InputSchedule(model.Config.Layers, lowest, plan.ResidentStates + plan.HostStates - 1);
-        var meter = new ProgressMeter(progress, model.Config.Layers, Work(size.Tokens, minibatches.Count, lowest, schedule, isWanted));
+            model.Config, options with { Gradients = minibatches.Count }, size with { LowestBlock = lowest }, _backend, model);
+        var schedule = new InputSchedule(layers, lowest, plan.ResidentStates + plan.HostStates - 1);
+        var meter = new ProgressMeter(progress, layers, Work(size.Tokens, minibatches.Count, lowest, schedule, isWanted));
         List<MicroBatch> batches = MicroBatch.Cut(model, minibatches, options.MicroBatchTokens ?? _backend.BatchTokens);
         try
         {
             using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
             var pass = new Pass(batches, size.Tokens, store, clock, meter, cancellationToken);
-            var inputs = new HiddenState?[model.Config.Layers];
+            var inputs = new HiddenState?[layers];
             HiddenState gradient = ForwardAll(pass, schedule, inputs);
             TopGradient(pass, gradient, size.Tokens);
-            for (int layer = model.Blocks.Count - 1; layer >= lowest; layer--)
+            for (int layer = layers - 1; layer >= lowest; layer--)
             {
                 if (inputs[layer] is null)
                     Recompute(pass, schedule.StartOfGap(layer), layer, inputs);
@@ -69,18 +69,29 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
 
     private double Work(long tokens, int gradients, int lowest, InputSchedule schedule, Func<string, bool> isWanted)
     {
-        int layers = model.Blocks.Count;
+        int layers = model.Config.Layers;
         double forward = (layers + schedule.Recomputed) * FisherWork.Forward(model.Config), backward = (layers - lowest) * FisherWork.Backward(model.Config);
-        IEnumerable<ILinear> wanted = model.Blocks.SelectMany(b => b.Linears).Where(l => isWanted(l.Name));
+        IEnumerable<(int Outputs, int Inputs)> wanted =
+            Enumerable.Range(0, layers).SelectMany(layer => Wanted(BlockLinears.All, layer, isWanted)).Select(linear => linear.Shape(model.Config));
         return tokens * (forward + FisherWork.Head(model.Config) + backward)
-            + wanted.Sum(l => FisherWork.Solver(options, gradients, tokens, l.Outputs, l.Inputs));
+            + wanted.Sum(shape => FisherWork.Solver(options, gradients, tokens, shape.Outputs, shape.Inputs));
+    }
+
+    private static BlockLinear[] Wanted(IReadOnlyList<BlockLinear> linears, int layer, Func<string, bool> isWanted) =>
+        [.. linears.Where(linear => isWanted(linear.ModulePath(layer)))];
+
+    // Weights that do not stay on the device are copied to it first.
+    private BlockLease Open(Pass pass, int layer)
+    {
+        using (pass.Clock.Enter(CollectionStage.Copies))
+            return model.Open(layer);
     }
 
     // Leaves the inputs that the schedule keeps, and returns the last block's output.
     private HiddenState ForwardAll(Pass pass, InputSchedule schedule, HiddenState?[] inputs)
     {
         HiddenState state = Embed(pass);
-        for (int layer = 0; layer < model.Blocks.Count; layer++)
+        for (int layer = 0; layer < model.Config.Layers; layer++)
         {
             HiddenState next = state;
             if (schedule.Keeps(layer))
@@ -118,6 +129,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     // to ← block(from); the same state twice: in place.
     private void Forward(Pass pass, int layer, HiddenState from, HiddenState to, CollectionStage stage)
     {
+        using BlockLease lease = Open(pass, layer);
         for (int i = 0; i < pass.Batches.Count; i++)
         {
             pass.CancellationToken.ThrowIfCancellationRequested();
@@ -131,7 +143,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
                 pass.Store.Release(input);
             }
             using (pass.Clock.Enter(stage))
-                model.Blocks[layer].Forward(pass.Batches[i].Batch, output.Tensor);
+                lease.Block.Forward(pass.Batches[i].Batch, output.Tensor);
             pass.Store.Write(output, to, i);
             pass.Meter.Add(pass.Batches[i].Batch.Tokens * FisherWork.Forward(model.Config), stage == CollectionStage.Forward ? -1 : layer);
         }
@@ -180,8 +192,9 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         Pass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
         Func<string, bool> isWanted, Action<IKrausStream> accept)
     {
-        DecoderBlock block = model.Blocks[layer];
-        ILinear[][] wanted = [.. groups.Select(g => g.Select(kind => block.Linears[(int)kind]).Where(l => isWanted(l.Name)).ToArray()).Where(g => g.Length > 0)];
+        using BlockLease lease = Open(pass, layer);
+        DecoderBlock block = lease.Block;
+        ILinear[][] wanted = [.. groups.Select(g => Wanted(g, layer, isWanted).Select(kind => block.Linears[(int)kind]).ToArray()).Where(g => g.Length > 0)];
         for (int group = 0; group < Math.Max(1, wanted.Length); group++)
         {
             bool last = group >= wanted.Length - 1;

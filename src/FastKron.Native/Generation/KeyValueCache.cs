@@ -21,8 +21,8 @@ public sealed class KeyValueCache : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, model.Config.MaxPositions);
         (_backend, Sequences, Capacity, _columns) = (model.Backend, sequences, capacity, model.Config.KeyHeads * model.Config.HeadDimension);
-        _keys = [.. model.Blocks.Select(_ => Allocate())];
-        _values = [.. model.Blocks.Select(_ => Allocate())];
+        _keys = [.. Enumerable.Range(0, model.Config.Layers).Select(_ => Allocate())];
+        _values = [.. Enumerable.Range(0, model.Config.Layers).Select(_ => Allocate())];
     }
 
     /// <summary>Sequences in lockstep.</summary>

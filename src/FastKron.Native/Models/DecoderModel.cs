@@ -15,12 +15,15 @@ public sealed class DecoderModel : IDisposable
     private readonly Tensor _embedding, _finalNorm, _head;
     private readonly RotaryTables _rotary;
     private readonly Workspace _workspace;
+    private readonly Func<int, DecoderBlock>? _loadBlock;
 
-    /// <summary>Takes over weights. <paramref name="head"/> is <paramref name="embedding"/> in a tied model.</summary>
+    /// <summary>Takes over weights. <paramref name="head"/> is <paramref name="embedding"/> in a tied model; <paramref name="loadBlock"/> gives the blocks beyond
+    /// <paramref name="blocks"/>.</summary>
     internal DecoderModel(
-        IBackend backend, ModelConfig config, Tensor embedding, IReadOnlyList<DecoderBlock> blocks, Tensor finalNorm, Tensor head, RotaryTables rotary, Workspace workspace)
+        IBackend backend, ModelConfig config, Tensor embedding, IReadOnlyList<DecoderBlock> blocks, Tensor finalNorm, Tensor head, RotaryTables rotary, Workspace workspace,
+        Func<int, DecoderBlock>? loadBlock = null)
     {
-        (Backend, Config, Blocks) = (backend, config, blocks);
+        (Backend, Config, Blocks, _loadBlock) = (backend, config, blocks, loadBlock);
         (_embedding, _finalNorm, _head, _rotary, _workspace) = (embedding, finalNorm, head, rotary, workspace);
         LogitRows = SliceRows(config, backend.IsHost);
     }
@@ -31,10 +34,10 @@ public sealed class DecoderModel : IDisposable
     /// <summary>Shapes.</summary>
     public ModelConfig Config { get; }
 
-    /// <summary>The blocks in order.</summary>
+    /// <summary>The blocks whose weights stay on the backend, from the first: all, unless fewer were asked for.</summary>
     public IReadOnlyList<DecoderBlock> Blocks { get; }
 
-    /// <summary>Bytes of the weights on the backend.</summary>
+    /// <summary>Bytes of the weights that stay on the backend.</summary>
     public long WeightBytes => Blocks.Sum(b => b.WeightBytes) + _embedding.Bytes + _finalNorm.Bytes + (_head == _embedding ? 0 : _head.Bytes);
 
     /// <summary>Rows of hidden states whose logits make one slice; at least 1.</summary>
@@ -52,6 +55,19 @@ public sealed class DecoderModel : IDisposable
     public static DecoderModel Load(ModelFolder folder, IBackend backend, IReadOnlyDictionary<string, QuantizedWeights> quantized) =>
         new ModelLoader(folder, backend, quantized).Load();
 
+    /// <summary>Loads a dense or quantized folder whose blocks need not all stay on the backend.</summary>
+    /// <param name="folder">The model; must live as long as the result, which reads from it.</param>
+    /// <param name="backend">Where the weights go.</param>
+    /// <param name="residentBlocks">Blocks, from the first, that stay; the others are read whenever they are used.</param>
+    /// <exception cref="InvalidDataException">As <see cref="Load(ModelFolder, IBackend)"/>; for blocks that do not stay, when they are used.</exception>
+    public static DecoderModel Load(ModelFolder folder, IBackend backend, int residentBlocks) => new ModelLoader(folder, backend).Load(residentBlocks);
+
+    /// <summary>A block to work with. If its weights do not stay on the backend they are read now, and freed with the lease.</summary>
+    /// <param name="layer">Number of the block.</param>
+    public BlockLease Open(int layer) => layer < Blocks.Count
+        ? new BlockLease(Blocks[layer], Owns: false)
+        : new BlockLease(_loadBlock!(layer), Owns: true);
+
     /// <summary>hidden ← embedding of the batch. hidden (T, hidden size), activation type.</summary>
     public void Embed(PackedBatch batch, Tensor hidden) => Backend.Embedding(batch.Ids, _embedding, hidden);
 
@@ -62,8 +78,11 @@ public sealed class DecoderModel : IDisposable
     public void Forward(PackedBatch batch, Tensor hidden, KeyValueCache? cache = null)
     {
         Embed(batch, hidden);
-        foreach (DecoderBlock block in Blocks)
-            block.Forward(batch, hidden, cache);
+        for (int layer = 0; layer < Config.Layers; layer++)
+        {
+            using BlockLease lease = Open(layer);
+            lease.Block.Forward(batch, hidden, cache);
+        }
         cache?.Advance(batch.Tokens / cache.Sequences);
     }
 

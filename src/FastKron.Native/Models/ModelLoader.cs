@@ -13,29 +13,48 @@ internal sealed class ModelLoader(ModelFolder folder, IBackend backend, IReadOnl
     private readonly ModelConfig _config = folder.Config;
     private readonly List<IDisposable> _loaded = [];   // what to free if a later tensor is bad
 
-    /// <summary>Loads everything; frees what it has loaded if something is wrong.</summary>
-    public DecoderModel Load()
+    /// <summary>Loads everything, or only some blocks of all; frees what it has loaded if something is wrong.</summary>
+    /// <param name="residentBlocks">Blocks, from the first, that are loaded now; the model reads the others again whenever they are used.</param>
+    public DecoderModel Load(int residentBlocks = int.MaxValue)
     {
         try
         {
             Workspace workspace = Keep(new Workspace(backend));
             RotaryTables rotary = Keep(new RotaryTables(backend, _config));
             Tensor embedding = Matrix("model.embed_tokens.weight", _config.VocabularySize, _config.HiddenSize);
-            var blocks = new DecoderBlock[_config.Layers];
+            var blocks = new DecoderBlock[Math.Min(_config.Layers, residentBlocks)];
             for (int layer = 0; layer < blocks.Length; layer++)
-            {
-                ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer, workspace))];
-                blocks[layer] = new DecoderBlock(backend, _config, layer, linears, Norms(layer), rotary, workspace);
-            }
+                blocks[layer] = Keep(Block(layer, rotary, workspace));
             Tensor finalNorm = Norm("model.norm.weight", _config.HiddenSize);
             Tensor head = _config.TiedHead ? embedding : Matrix("lm_head.weight", _config.VocabularySize, _config.HiddenSize);
-            return new DecoderModel(backend, _config, embedding, blocks, finalNorm, head, rotary, workspace);
+            return new DecoderModel(backend, _config, embedding, blocks, finalNorm, head, rotary, workspace, layer => Block(layer, rotary, workspace));
         }
         catch
         {
             foreach (IDisposable item in _loaded)
                 item.Dispose();
             throw;
+        }
+    }
+
+    // The block owns its weights; if one is bad, those before it are freed.
+    private DecoderBlock Block(int layer, RotaryTables rotary, Workspace workspace)
+    {
+        int before = _loaded.Count;
+        try
+        {
+            ILinear[] linears = [.. BlockLinears.All.Select(linear => Linear(linear, layer, workspace))];
+            return new DecoderBlock(backend, _config, layer, linears, Norms(layer), rotary, workspace);
+        }
+        catch
+        {
+            foreach (IDisposable item in _loaded[before..])
+                item.Dispose();
+            throw;
+        }
+        finally
+        {
+            _loaded.RemoveRange(before, _loaded.Count - before);
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using FastKron.Native.Calibration;
+using FastKron.Native.Fisher;
+using FastKron.Native.Formats;
 using FastKron.Native.Models;
 using FastKron.Native.Tokenizers;
 
@@ -25,6 +27,15 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
 
     /// <summary>Whether the calibration is one file of token ids, as another run left it.</summary>
     public static bool IsIds(IReadOnlyList<string> calibration) => calibration is [var only] && only.EndsWith(IdsExtension, StringComparison.Ordinal);
+
+    /// <summary>What the sequences will be at most. A file of ids is used whole, whatever the options say.</summary>
+    public static CollectionSize SizeOf(QuantizationOptions options, ModelConfig config)
+    {
+        if (!IsIds(options.Calibration))
+            return new CollectionSize(options.Tokens, Math.Min(options.Context ?? DefaultContext, config.MaxPositions));
+        CalibrationSet ids = CalibrationSet.Load(options.Calibration[0]);
+        return new CollectionSize(ids.Tokens, ids.Sequences.Max(sequence => sequence.Length));
+    }
 
     /// <summary>The sequences: loaded if they were made before, made otherwise.</summary>
     public CalibrationSet Run(DecoderModel model, CancellationToken cancellationToken)

@@ -19,7 +19,8 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
     {
         if (options.Fisher is not { } fisher || options.FactorsFrom is not null || selection.Quantized.All(l => run.IsFinished(Artefact(l))))
             return;
-        using DecoderModel model = DecoderModel.Load(folder, backend);
+        int residentBlocks = FisherPlan.Create(folder.Config, fisher, CalibrationStage.SizeOf(options, folder.Config), backend).ResidentBlocks;
+        using DecoderModel model = DecoderModel.Load(folder, backend, residentBlocks);
         long start = Stopwatch.GetTimestamp();
         CalibrationSet calibration = _calibration.Run(model, cancellationToken);
         CalibrationSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using FastKron.Native.Calibration;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
@@ -40,14 +39,9 @@ public sealed record QuantizationPlan(
         SafetensorsTensor[] tensors = [.. folder.TensorNames.Select(folder.Describe)];
         long weights = linears.Quantized.Sum(l => l.Weights), stored = tensors.Sum(t => t.Bytes), parameters = tensors.Sum(t => 8 * t.Bytes / t.Type.Bits);
         bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
-        int longest = Math.Min(options.Context ?? CalibrationStage.DefaultContext, config.MaxPositions);
-        if (makesFactors && CalibrationStage.IsIds(options.Calibration))
-        {
-            // A file of ids is used whole, whatever the options say.
-            CalibrationSet ids = CalibrationSet.Load(options.Calibration[0]);
-            options = options with { Tokens = checked((int)ids.Tokens) };
-            longest = ids.Sequences.Max(sequence => sequence.Length);
-        }
+        CollectionSize size = makesFactors ? CalibrationStage.SizeOf(options, config) : default;
+        if (makesFactors)
+            options = options with { Tokens = checked((int)size.Tokens) };
         long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher is { Source: not FactorSource.Activation } ? Triangle(l.Rows) : 0)) * sizeof(float);
         long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
         long disk = (factorsOnly ? 0 : output + weights * options.Bits / 8) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
@@ -59,9 +53,9 @@ public sealed record QuantizationPlan(
         if (free < disk)
             throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
 
-        FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, new CollectionSize(options.Tokens, longest), backend) : null;
-        IReadOnlyList<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, backend);
-        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, fisher, disk, factorsOnly), fisher?.Warning);
+        FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, size, backend) : null;
+        IReadOnlyList<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, config, backend);
+        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, parameters, fisher, disk, factorsOnly), fisher?.Warning);
     }
 
     /// <summary>Refuses an output that exists.</summary>
@@ -71,11 +65,11 @@ public sealed record QuantizationPlan(
             throw new InvalidDataException($"{output}: exists already; delete it or choose another --output");
     }
 
-    private static List<(string What, long Bytes)> MemoryOf(FisherPlan plan, IBackend backend)
+    private static List<(string What, long Bytes)> MemoryOf(FisherPlan plan, ModelConfig config, IBackend backend)
     {
         List<(string, long)> memory =
         [
-            ("weights", plan.WeightBytes), ("activations and logits of a batch", plan.ScratchBytes), ("gradients of one block", plan.StackBytes),
+            (plan.ResidentBlocks < config.Layers ? $"weights, of which {plan.ResidentBlocks} of {config.Layers} blocks stay" : "weights", plan.WeightBytes), ("activations and logits of a batch", plan.ScratchBytes), ("gradients of one block", plan.StackBytes),
             ("solver", plan.SolverBytes), ($"{plan.ResidentStates} hidden states", plan.ResidentStates * plan.StateBytes + plan.WindowBytes),
         ];
         if (backend.IsHost)
@@ -89,16 +83,15 @@ public sealed record QuantizationPlan(
 
     // Floating-point operations of each stage over the speed of one product and one encode, measured for some tens of milliseconds.
     private static List<StageReport> Estimate(
-        QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, FisherPlan? fisher, long diskBytes, bool factorsOnly)
+        QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, long parameters, FisherPlan? fisher, long diskBytes, bool factorsOnly)
     {
         const double DiskBytesPerSecond = 300e6;
         double flops = MeasureProduct(backend), encode = MeasureEncode(backend, options.LinearSettings);
         var stages = new List<StageReport>();
         if (fisher is not null)
         {
-            double parameters = fisher.WeightBytes / (double)backend.ActivationType.Size();
             if (CalibrationStage.IsSelf(options.Calibration))
-                stages.Add(new StageReport("calibration", 2 * parameters * options.Tokens / (flops / 2)));   // narrow products reach about half the speed
+                stages.Add(new StageReport("calibration", 2.0 * parameters * options.Tokens / (flops / 2)));   // narrow products reach about half the speed
             stages.Add(new StageReport("factors", FactorFlops(options, config, linears, fisher) / flops));
         }
         if (factorsOnly)

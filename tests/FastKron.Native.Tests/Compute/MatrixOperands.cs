@@ -28,11 +28,15 @@ internal sealed class MatrixOperands(IBackend backend) : IDisposable
     }
 
     /// <summary>A tensor of normal numbers without gaps between rows.</summary>
-    public Tensor ContiguousNormal(DType type, int rows, int columns, double scale = 1)
+    public Tensor ContiguousNormal(DType type, int rows, int columns, double scale = 1) =>
+        Contiguous(Array.ConvertAll(NormalValues(rows * columns), value => scale * value), type, rows, columns);
+
+    /// <summary>A tensor of the given numbers, rounded to the type, without gaps between rows.</summary>
+    public Tensor Contiguous(double[] values, DType type, int rows, int columns)
     {
         Tensor tensor = backend.Allocate(type, rows, columns);
         _owners.Add(tensor);
-        Write(Array.ConvertAll(NormalValues(rows * columns), value => scale * value), tensor);
+        Write(values, tensor);
         return tensor;
     }
 

@@ -20,7 +20,7 @@ internal static partial class OperationCases
     ];
 
     private static IEnumerable<OperationCase> Matrix =>
-        [.. MatMulCases, .. RankKCases, .. ConvertCases, .. VectorCases, .. FactorCases];
+        [.. MatMulCases, .. RankKCases, .. SymmetricProductCases, .. ConvertCases, .. VectorCases, .. FactorCases];
 
     private static IEnumerable<OperationCase> MatMulCases =>
     [
@@ -55,6 +55,17 @@ internal static partial class OperationCases
         .. from transpose in new[] { false, true }
            from beta in new[] { 0.0, -2.0 }
            select RankKCase((536, 520), (DType.BF16, DType.F32), transpose, beta, aligned: true),
+    ];
+
+    private static IEnumerable<OperationCase> SymmetricProductCases =>
+    [
+        .. from shape in new[] { (1, 1), (9, 33), (65, 7), (131, 300) }
+           from types in new[] { (DType.F32, DType.F32), (DType.BF16, DType.F32), (DType.F64, DType.F64) }
+           from beta in new[] { 0.0, -2.0 }
+           select SymmetricProductCase(shape, types, beta),
+
+        // Large enough for the blocks of compute capability 9.0, and off them.
+        .. from beta in new[] { 0.0, 1.0, -2.0 } select SymmetricProductCase((536, 520), (DType.BF16, DType.F32), beta, aligned: true),
     ];
 
     // Exact: the conversion of one number is the definition.
@@ -135,6 +146,30 @@ internal static partial class OperationCases
                 if (beta != 0)
                     backend.Convert(old, c);
                 backend.SymmetricRankK(a, transpose, c, 0.5, beta);
+            }
+        });
+    }
+
+    // b = s ∘ a with a number s of each row that is a power of two: then aᵀ b is symmetric in every type.
+    private static OperationCase SymmetricProductCase((int N, int K) shape, (DType A, DType C) types, double beta, bool aligned = false)
+    {
+        var (n, k) = shape;
+        double tolerance = 4 * Math.Sqrt(k + 1) * (types.C == DType.F64 ? DoubleRounding : SingleRounding);      // as that of SymmetricRankK
+        return Case("matrix", $"SymmetricProduct {n}x{k} {types.A},{types.C} {beta}", tolerance, operands =>
+        {
+            Tensor a = aligned ? operands.ContiguousNormal(types.A, k, n) : operands.Normal(types.A, k, n);
+            double[] left = operands.Read(a), right = [.. left.Select((value, i) => value * (i / n % 3 == 0 ? -2 : 0.5))];
+            Tensor b = aligned ? operands.Contiguous(right, types.A, k, n) : operands.Holding(right, types.A, k, n);
+            Tensor old = operands.PositiveDefinite(types.C, n), c = aligned ? operands.ContiguousNormal(types.C, n, n) : operands.Output(types.C, n, n);
+            double[] expected = operands.Read(old);
+            MatrixOperations.MatMul(left, true, right, false, n, n, k, expected, 0.5, beta);
+            return new(Execute, () => SymmetricError(operands, c, expected), (double)n * (n + 1) * k, a.Bytes + b.Bytes + c.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                if (beta != 0)
+                    backend.Convert(old, c);
+                backend.SymmetricProduct(a, b, c, 0.5, beta);
             }
         });
     }

@@ -27,8 +27,24 @@ public sealed class CollectionMemoryTests
         (Dictionary<string, float[]> expected, FisherPlan plan) = Collect(folder, backendName, roomy);
         long withoutStates = plan.DeviceBytes - plan.ResidentStates * plan.StateBytes;
         (Dictionary<string, float[]> actual, FisherPlan tight) = Collect(folder, backendName, roomy with { MaxDeviceBytes = withoutStates });
-        if (source != FactorSource.Activation)
-            Assert.That(tight.ResidentStates < plan.ResidentStates || tight.Groups.Count > plan.Groups.Count, "fewer states, or linears one after the other");
+        Assert.That(tight.DeviceBytes < plan.DeviceBytes || source == FactorSource.Activation, "fewer states, linears one after the other, or weights that are read again");
+        Assert.That(actual, Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void Collect_WeightsThatDoNotFit_AreReadAgainAndGiveTheSameBitsWithinThePlan(
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backendName, [Values(FactorSource.FastKron, FactorSource.Activation)] FactorSource source)
+    {
+        using var temporary = new TemporaryFolder();
+        using ModelFolder folder = ModelFolder.Open(GeneratedModel.Write(Path.Combine(temporary.Path, "model")));
+        FisherOptions roomy = new() { Source = source, Gradients = Minibatches.Count, Solver = new SolverOptions { HalfSteps = 2 } };
+        (Dictionary<string, float[]> expected, FisherPlan plan) = Collect(folder, backendName, roomy);
+        // The least that the plan takes for a budget of nothing, which it says it cannot keep, has no resident block.
+        using IBackend backend = Backends.Create(backendName);
+        FisherPlan least = FisherPlan.Create(folder.Config, roomy with { MaxDeviceBytes = 1 }, MicroBatch.SizeOf(Minibatches), backend);
+        (Dictionary<string, float[]> actual, FisherPlan tight) = Collect(folder, backendName, roomy with { MaxDeviceBytes = (long)(least.DeviceBytes / 0.95) + 2 });
+        Assert.That(tight.ResidentBlocks, Is.LessThan(folder.Config.Layers));
+        Assert.That(tight.DeviceBytes, Is.LessThan(plan.DeviceBytes));
         Assert.That(actual, Is.EqualTo(expected));
     }
 
@@ -37,7 +53,7 @@ public sealed class CollectionMemoryTests
         using IBackend backend = Backends.Create(backendName);
         FisherPlan plan = FisherPlan.Create(folder.Config, options, MicroBatch.SizeOf(Minibatches), backend);
         var factors = new Dictionary<string, float[]>();
-        using (DecoderModel model = DecoderModel.Load(folder, backend))
+        using (DecoderModel model = DecoderModel.Load(folder, backend, plan.ResidentBlocks))
         {
             var collector = new FisherCollector(model, options);
             collector.Collect(Minibatches, _ => true, f => factors.Add(f.Name, [.. f.HIn!.AsSpan<float>(), .. f.HOut is null ? [] : f.HOut.AsSpan<float>()]));

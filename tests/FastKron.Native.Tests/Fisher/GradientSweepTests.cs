@@ -84,7 +84,7 @@ public sealed class GradientSweepTests(string backendName)
     public void Plan_TooLittleMemory_WarnsAndTakesTheLeast()
     {
         // 4 blocks: states for two inputs and the gradient are the least.
-        FisherPlan plan = Plan(Tight(states: 2, groups: 6));
+        FisherPlan plan = Plan(Tight(states: 2, groups: 6), _model);
         Assert.That(plan.ResidentStates, Is.EqualTo(3));
         Assert.That(plan.Warning, Does.Contain("GB are needed").And.Contain("--tokens"));
     }
@@ -234,8 +234,8 @@ public sealed class GradientSweepTests(string backendName)
         return Single with { MaxDeviceBytes = (long)(bytes / 0.95) + 2 };
     }
 
-    private FisherPlan Plan(FisherOptions options) =>
-        FisherPlan.Create(_model.Config, options with { Gradients = Minibatches.Count }, MicroBatch.SizeOf(Minibatches), _backend);
+    private FisherPlan Plan(FisherOptions options, DecoderModel? loaded = null) =>
+        FisherPlan.Create(_model.Config, options with { Gradients = Minibatches.Count }, MicroBatch.SizeOf(Minibatches), _backend, loaded);
 
     private Dictionary<string, float[][]> Sweep(FisherOptions options, Func<string, bool>? isWanted = null)
     {

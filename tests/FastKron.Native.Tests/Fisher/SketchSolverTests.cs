@@ -113,6 +113,33 @@ public sealed class SketchSolverTests
         Assert.That(actual.Evidence.Explained, Is.Null);
     }
 
+    [Test]
+    public void Gram_TokenGrams_EqualTheDirectForm([Values] KroneckerSide side, [Values] bool identity)
+    {
+        using var data = new Data(this, [5, 1, 12, 7, 20]);
+        using SequenceStream direct = data.SequenceGradients(FactorSource.SketchB, tokenGrams: false), grams = data.SequenceGradients(FactorSource.SketchB, tokenGrams: true);
+        int given = side == KroneckerSide.Rows ? Inputs : Outputs, produced = side == KroneckerSide.Rows ? Outputs : Inputs;
+        using Tensor v = RandomModel.Normal(_backend, given, given, item: 78), symmetric = _backend.Allocate(DType.F32, given, given), root = _backend.Allocate(DType.F32, given, given);
+        _backend.Fill(root, 0);
+        for (int row = 0; row < given; row++)
+            _backend.Convert(v.Slice(row, 1, 0, row + 1), root.Slice(row, 1, 0, row + 1));
+        // Indefinite, as Lanczos vectors are.
+        for (int row = 0; row < given; row++)
+        {
+            for (int column = 0; column < given; column++)
+                symmetric.Row<float>(row)[column] = v.Row<float>(row)[column] + v.Row<float>(column)[row];
+        }
+        using Tensor first = _backend.Allocate(DType.F32, produced, produced), second = _backend.Allocate(DType.F32, produced, produced);
+        foreach (Action<SequenceStream, Tensor> halfStep in new Action<SequenceStream, Tensor>[] { (s, r) => s.Gram(side, identity ? null : root, r), (s, r) => s.Apply(side, symmetric, r) })
+        {
+            halfStep(direct, first);
+            halfStep(grams, second);
+            double[,] expected = Dense.ToArray(first), actual = Dense.ToArray(second);
+            Assert.That(Dense.Transpose(actual), Is.EqualTo(actual), "exactly symmetric");
+            Assert.That(Dense.Distance(actual, expected), Is.LessThan(1e-5), "another order of float32 sums");
+        }
+    }
+
     private static void AssertEqual(SolvedFactors actual, double[,] a, double[,] b)
     {
         foreach ((Tensor factor, double[,] expected) in new[] { (actual.HOut, a), (actual.HIn, b) })
@@ -233,8 +260,8 @@ public sealed class SketchSolverTests
 
         public TokenStream Tokens(FactorSource source) => Fill(new TokenStream(_test._backend, "linear", source, Outputs, Inputs, X.Rows));
 
-        public SequenceStream SequenceGradients(FactorSource source) =>
-            Fill(new SequenceStream(_test._backend, "linear", source, Outputs, Inputs, X.Rows, DType.F32));
+        public SequenceStream SequenceGradients(FactorSource source, bool? tokenGrams = null) =>
+            Fill(new SequenceStream(_test._backend, "linear", source, Outputs, Inputs, X.Rows, DType.F32) { TokenGrams = tokenGrams });
 
         public void Dispose()
         {
