@@ -56,7 +56,9 @@ internal static class BatchCommand
                     Console.Error.WriteLine($"== {name}");
             }
         });
-        return command;
+        return command.WithExamples(
+            "fastkron batch JOBS.json --plan",
+            "fastkron batch JOBS.json --device cuda:0 --json");
     }
 
     /// <summary>A table of costs.</summary>

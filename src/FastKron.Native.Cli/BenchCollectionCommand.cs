@@ -40,6 +40,6 @@ internal static class BenchCollectionCommand
             Output.Write(table);
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples("fastkron bench collect-8b MODEL --scale-to 32 --output factors.jsonl");
     }
 }

@@ -21,7 +21,7 @@ internal static class BenchCommand
         var output = new Option<string?>("--output") { Description = "file of records, one JSON object a line; the suites that were run replace their old records" };
         var json = new Option<bool>("--json") { Description = "print records as JSON lines" };
         var device = DeviceOption.Create();
-        var command = new Command("bench", "Time kernels against what the hardware allows. Example: fastkron bench copy attention --output gpu.jsonl") { suites, rivals, output, json, device };
+        var command = new Command("bench", "Time kernels against what the hardware allows.") { suites, rivals, output, json, device };
         command.Subcommands.Add(BenchCollectionCommand.Create());
         command.Subcommands.Add(BenchRoundingCommand.Create());
         command.SetAction((parsed, cancellationToken) =>
@@ -34,7 +34,7 @@ internal static class BenchCommand
                 Run(suite, backend, timer, foreign, parsed.GetValue(output), parsed.GetValue(json), cancellationToken);
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples("fastkron bench copy attention --output gpu.jsonl");
     }
 
     private static void Run(

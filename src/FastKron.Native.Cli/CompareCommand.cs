@@ -35,7 +35,7 @@ internal static class CompareCommand
                 Write(comparison);
             return 0;
         });
-        return command;
+        return command.WithExamples("fastkron compare RESULT-A RESULT-B --output compare.html compare.md");
     }
 
     private static void Write(RunComparison comparison)

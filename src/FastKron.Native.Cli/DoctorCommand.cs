@@ -16,7 +16,7 @@ internal static class DoctorCommand
         var dump = new Option<string?>("--dump-cubin") { Description = "write the machine code that the driver makes of every kernel family for cuda:0 to this folder, as FAMILY.cubin, and do nothing else" };
         var command = new Command("doctor", "Tell what this machine has: processor, memory, driver, libraries; and run a self-test.") { dump };
         command.SetAction(parsed => parsed.GetValue(dump) is { } folder ? Dump(folder) : Run());
-        return command;
+        return command.WithExamples("fastkron doctor");
     }
 
     private static int Dump(string folder)

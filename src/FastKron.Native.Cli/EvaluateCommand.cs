@@ -66,7 +66,10 @@ internal static class EvaluateCommand
                 EvaluationTable.Write(report);
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples(
+            "fastkron evaluate tests/models/tiny-llama --perplexity self:512 --block 64 --device cpu",
+            "fastkron evaluate OUT --kl MODEL --perplexity wiki.valid.raw:rows --block 2048 --prompt \"The old man\"",
+            "fastkron evaluate OUT --tasks arc_easy,piqa,hellaswag --task-data TASKS --limit 200 --output RESULT");
     }
 
     private static EvaluationOptions Read(ParseResult parsed) => new()

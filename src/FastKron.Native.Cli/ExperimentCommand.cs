@@ -71,7 +71,9 @@ internal static class ExperimentCommand
                 Console.Error.WriteLine($"failed: {failed.Name}: {failed.Error}");
             return results.Any(r => r.State == BatchState.Failed) ? 1 : 0;
         });
-        return command;
+        return command.WithExamples(
+            "fastkron experiment published --model smollm2-135m=/models/smollm2 --data DATA --output RESULTS --plan",
+            "fastkron experiment kl-against-tokens --model tests/models/tiny-llama tests/models/tiny-qwen3 --output tiny-results --bits 2 --tables");
     }
 
     private static async Task<IReadOnlyList<BatchResult>> MeasureAsync(ExperimentRun run, IBackend backend, bool quiet, CancellationToken cancellationToken)

@@ -40,7 +40,9 @@ internal static class FactorsCommand
             Console.WriteLine($"factors:   {options.Output}");
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples(
+            "fastkron factors tests/models/tiny-llama --output tiny-factors --tokens 4096 --gradients 8 --dry-run",
+            "fastkron factors MODEL --output FACTORS --calibration text.jsonl --tokens 70000 --solver power");
     }
 
     private static string Seconds(StageReport stage) => stage.Seconds.ToString("F2", CultureInfo.InvariantCulture);

@@ -68,7 +68,10 @@ internal static class GenerateCommand
             Console.WriteLine(stream.Flush());
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples(
+            "fastkron generate tests/models/tiny-llama --prompt \"The old man walked\" --max-tokens 8 --device cpu",
+            "fastkron generate OUT --prompt \"The old man walked\" --temperature 0.8 --top-p 0.95 --seed 7",
+            "fastkron generate CHAT-MODEL --chat --prompt \"Who are you?\" --system \"Answer in one line.\"");
     }
 
     private static ChatTemplate Template(string? name, Tokenizer tokenizer) =>

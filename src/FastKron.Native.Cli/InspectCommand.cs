@@ -34,7 +34,9 @@ internal static class InspectCommand
                 ShowFile(target, parsed.GetValue(json));
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples(
+            "fastkron inspect tests/models/tiny-llama",
+            "fastkron inspect OUT --digest");
     }
 
     private static void ShowFolder(string path, bool json)

@@ -33,6 +33,6 @@ internal static class MakeTestModelCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"model:     {folder} ({bytes / 1e9:F2} GB in {seconds:F1} s, {bytes / seconds / 1e9:F2} GB/s)"));
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples("fastkron make-test-model llama-3-8b --blocks 2 --output /tmp/blocks");
     }
 }

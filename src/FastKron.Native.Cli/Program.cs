@@ -9,15 +9,12 @@ internal static class Program
 {
     private const int Failed = 1, BadUsage = 2, Cancelled = 130;
 
+    private static readonly Option<bool> Verbose = new("--verbose") { Description = "print stack traces of failures", Recursive = true };
+
     private static async Task<int> Main(string[] args)
     {
         Console.OutputEncoding = new UTF8Encoding(false);
-        var verbose = new Option<bool>("--verbose") { Description = "print stack traces of failures", Recursive = true };
-        var root = new RootCommand("FastKron.Native: quantize LLaMA and Qwen-3 models to 2, 3 or 4 bits, measure them, run them.")
-        {
-            QuantizeCommand.Create(), FactorsCommand.Create(), BatchCommand.Create(), ExperimentCommand.Create(), EvaluateCommand.Create(), CompareCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(), MakeTestModelCommand.Create(), BenchCommand.Create(),
-        };
-        root.Options.Add(verbose);
+        RootCommand root = CreateRoot();
         ParseResult parsed = root.Parse(args);
         bool usageError = parsed.Errors.Count > 0;
         try
@@ -33,9 +30,20 @@ internal static class Program
         }
         catch (Exception e) when (IsExpected(e))
         {
-            await Console.Error.WriteLineAsync($"fastkron: {(parsed.GetValue(verbose) ? e.ToString() : Message(e))}").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"fastkron: {(parsed.GetValue(Verbose) ? e.ToString() : Message(e))}").ConfigureAwait(false);
             return e is ArgumentException ? BadUsage : Failed;
         }
+    }
+
+    /// <summary>The command with all its subcommands.</summary>
+    internal static RootCommand CreateRoot()
+    {
+        var root = new RootCommand("FastKron.Native: quantize LLaMA and Qwen-3 models to 2, 3 or 4 bits, measure them, run them.")
+        {
+            QuantizeCommand.Create(), FactorsCommand.Create(), BatchCommand.Create(), ExperimentCommand.Create(), EvaluateCommand.Create(), CompareCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(), MakeTestModelCommand.Create(), BenchCommand.Create(),
+        };
+        root.Options.Add(Verbose);
+        return root;
     }
 
     // What a user can cause; anything else is our defect and keeps its stack trace.

@@ -68,7 +68,11 @@ internal static class QuantizeCommand
                 Write(report);
             return 0;
         });
-        return command;
+        return command.WithExamples(
+            "fastkron quantize tests/models/tiny-llama --bits 2 --output tiny-2bit --dry-run",
+            "fastkron quantize MODEL --bits 2 --output OUT --calibration text.jsonl wiki.txt:lines --evaluate wiki.valid.raw:rows --block 2048",
+            "fastkron quantize MODEL --bits 4 --output OUT --factors-from FACTORS --skip 0_gate,down",
+            "fastkron quantize MODEL --bits 3 --output OUT --format dense --factors activation");
     }
 
     private static void Write(QuantizationReport report)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
@@ -40,6 +41,21 @@ internal static class GeneratedModel
             file.Write(tensors[i].Name, MemoryMarshal.AsBytes(stored.AsSpan()));
         }
         file.Commit();
+        return folder;
+    }
+
+    /// <summary>The same with a tokenizer whose tokens are the 256 bytes.</summary>
+    public static string WriteWithTokenizer(string folder)
+    {
+        Write(folder);
+        JsonObject root = JsonNode.Parse(File.ReadAllBytes(Path.Combine(SharedData.Model("tiny-llama"), "tokenizer.json")))!.AsObject();
+        JsonObject model = root["model"]!.AsObject();
+        string[] letters = [.. model["vocab"]!.AsObject().Select(token => token.Key).Where(token => token.Length == 1)];
+        model["vocab"] = new JsonObject([.. letters.Select((letter, id) => KeyValuePair.Create(letter, (JsonNode?)JsonValue.Create(id)))]);
+        model["merges"] = new JsonArray();
+        root["added_tokens"] = new JsonArray();
+        root["post_processor"] = null;
+        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), root.ToJsonString());
         return folder;
     }
 

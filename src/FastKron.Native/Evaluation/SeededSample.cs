@@ -8,6 +8,7 @@ namespace FastKron.Native.Evaluation;
 public sealed class SeededSample
 {
     private readonly SortedDictionary<ulong, double[]> _values;
+    private readonly bool _isUnrotated;
 
     /// <summary>Takes values over.</summary>
     /// <param name="values">Units of each seed, in the same order; at least one seed.</param>
@@ -21,6 +22,13 @@ public sealed class SeededSample
         Units = [.. Enumerable.Range(0, seeds[0].Length).Select(unit => seeds.Average(units => units[unit]))];
         SeedMeans = [.. seeds.Select(units => Statistics.Mean(units))];
     }
+
+    private SeededSample(double[] units)
+        : this(new Dictionary<ulong, double[]> { [0] = units }) => _isUnrotated = true;
+
+    /// <summary>Values of a model without a rotation, such as the original: paired with every seed of another sample.</summary>
+    /// <param name="units">Units.</param>
+    public static SeededSample Unrotated(double[] units) => new(units);
 
     /// <summary>Mean over the seeds of every unit.</summary>
     public double[] Units { get; }
@@ -38,7 +46,7 @@ public sealed class SeededSample
     public double Error => Math.Sqrt(Square(Statistics.StandardError(Units)) + (SeedMeans.Length > 1 ? Square(Statistics.StandardError(SeedMeans)) : 0));
 
     /// <summary>The differences to another sample of the same units, seed by seed; null where no seed is common.</summary>
-    /// <param name="other">The same units. A sample of a single seed that is not among these, such as of a model that was not rotated, is paired with each.</param>
+    /// <param name="other">The same units.</param>
     public SeededSample? Minus(SeededSample other) => Combine(other, (mine, its) => mine - its);
 
     /// <summary>The ratio of the means over the common seeds, and its standard error by linearisation; null where no seed is common.</summary>
@@ -53,15 +61,12 @@ public sealed class SeededSample
 
     private SeededSample? Combine(SeededSample other, Func<double, double, double> combine)
     {
-        double[]? constant = other._values.Count == 1 && !_values.ContainsKey(other._values.Keys.First()) ? other._values.Values.First() : null;
-        var combined = new Dictionary<ulong, double[]>();
-        foreach ((ulong seed, double[] mine) in _values)
-        {
-            if ((constant ?? other._values.GetValueOrDefault(seed)) is { } its)
-                combined.Add(seed, [.. mine.Zip(its, combine)]);
-        }
+        IEnumerable<ulong> seeds = _isUnrotated ? other.Seeds : other._isUnrotated ? Seeds : Seeds.Intersect(other.Seeds);
+        var combined = seeds.ToDictionary(seed => seed, seed => Of(seed).Zip(other.Of(seed), combine).ToArray());
         return combined.Count == 0 ? null : new SeededSample(combined);
     }
+
+    private double[] Of(ulong seed) => _isUnrotated ? Units : _values[seed];
 
     private static double Square(double value) => value * value;
 }

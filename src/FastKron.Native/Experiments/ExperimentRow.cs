@@ -41,7 +41,7 @@ public sealed record ExperimentVariant(ExperimentRow Row, int? Tokens)
 {
     /// <summary>Name of the line, such as <c>sketch-a@700K</c>.</summary>
     public string Name => Tokens is not { } tokens ? Row.Name
-        : string.Create(CultureInfo.InvariantCulture, $"{Row.Name}@{(tokens % 100 == 0 ? $"{(tokens / 1000.0).ToString(CultureInfo.InvariantCulture)}K" : tokens.ToString(CultureInfo.InvariantCulture))}");
+        : string.Create(CultureInfo.InvariantCulture, $"{Row.Name}@{(tokens >= 1000 && tokens % 100 == 0 ? $"{(tokens / 1000.0).ToString(CultureInfo.InvariantCulture)}K" : tokens.ToString(CultureInfo.InvariantCulture))}");
 
     /// <summary>The lines of a row.</summary>
     internal static IEnumerable<ExperimentVariant> Of(ExperimentRow row) =>

@@ -105,10 +105,9 @@ public sealed record ExperimentTable(
         var verdicts = new List<ExperimentVerdict>();
         foreach (var model in cells.GroupBy(c => c.Cell.Model.Name))
         {
-            bool IsOriginal((ExperimentCell Cell, BatchMeasurement?) c) => c.Cell.Job.Method == BatchMethods.Original;
-            foreach (int bits in model.Where(c => !IsOriginal(c)).Select(c => c.Cell.Job.Bits).Distinct().Order())
+            foreach (int bits in model.Where(c => c.Cell.Job.Method != BatchMethods.Original).Select(c => c.Cell.Job.Bits).Distinct().Order())
             {
-                MeasuredLine[] lines = [.. model.Where(c => IsOriginal(c) || c.Cell.Job.Bits == bits).GroupBy(c => c.Cell.Line).Select(line => new MeasuredLine(line.Key, [.. line]))];
+                MeasuredLine[] lines = [.. model.Where(c => c.Cell.Job.Method == BatchMethods.Original || c.Cell.Job.Bits == bits).GroupBy(c => c.Cell.Line).Select(line => new MeasuredLine(line.Key, [.. line]))];
                 MeasuredLine[] rivals = [.. settings.Rivals.Select(name => lines.FirstOrDefault(l => l.Name == name)).OfType<MeasuredLine>()];
                 sections.Add(new ExperimentSection(model.Key, bits, [.. lines.Select(line => line.Describe(rivals))]));
                 foreach (ExperimentClaim claim in settings.Claims.Where(claim => claim.Bits?.Contains(bits) ?? true))
@@ -158,13 +157,15 @@ public sealed record ExperimentTable(
 
         public SeededSample? Divergence { get; }
 
+        private bool IsOriginal => _variant.Row.Method == BatchMethods.Original;
+
         private BatchMeasurement? Any => _seeds.Values.FirstOrDefault();
 
         private IEnumerable<string> Averaged => Any is null ? [] : TaskAverage.Averaged(Any.Evaluation.Tasks).Select(t => t.Task);
 
         public ExperimentLine Describe(IReadOnlyList<MeasuredLine> rivals)
         {
-            var line = new ExperimentLine { Name = Name, Row = _variant.Row.Name, IsOriginal = _variant.Row.Method == BatchMethods.Original, Tokens = _variant.Tokens, Seeds = [.. _seeds.Keys], WantedSeeds = _wanted };
+            var line = new ExperimentLine { Name = Name, Row = _variant.Row.Name, IsOriginal = IsOriginal, Tokens = _variant.Tokens, Seeds = [.. _seeds.Keys], WantedSeeds = _wanted };
             if (Any is not { } any)
                 return line;
             SeededSample losses = Sample(m => [.. m.Evaluation.Texts[0].Measured.Blocks])!;
@@ -199,7 +200,8 @@ public sealed record ExperimentTable(
 
         private SeededSample? Right(string task) => Sample(m => [.. m.Right[task].Select(digit => (double)(digit - '0'))]);
 
-        private SeededSample? Sample(Func<BatchMeasurement, double[]> values) => _seeds.Count == 0 ? null : new SeededSample(_seeds.ToDictionary(seed => seed.Key, seed => values(seed.Value)));
+        private SeededSample? Sample(Func<BatchMeasurement, double[]> values) =>
+            _seeds.Count == 0 ? null : IsOriginal ? SeededSample.Unrotated(values(Any!)) : new SeededSample(_seeds.ToDictionary(seed => seed.Key, seed => values(seed.Value)));
 
         private static ExperimentEstimate Estimate(SeededSample sample) => new(sample.Mean, sample.Error);
     }

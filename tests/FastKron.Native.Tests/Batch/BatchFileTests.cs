@@ -15,6 +15,17 @@ public sealed class BatchFileTests
         Assert.That((file.Jobs[1].Seed, file.Jobs[1].Tokens, file.Jobs[1].Gradients), Is.EqualTo((7UL, 712_500, 75)));
     }
 
+    [Test]
+    public void Read_RotationSeeds_GiveAJobEach()
+    {
+        BatchFile file = Read("""{"output": "out", "jobs": [{"model": "a", "bits": [2, 3], "rotation_seeds": [4, 9], "measure_only": true, "evaluate": "self:64"}]}""");
+        Assert.That(file.Expand().Select(job => (job.Name, job.Seed)), Is.EqualTo(new[]
+        {
+            ("a-likelihood-2bit-seed4", 4UL), ("a-likelihood-2bit-seed9", 9UL), ("a-likelihood-3bit-seed4", 4UL), ("a-likelihood-3bit-seed9", 9UL),
+        }));
+        Assert.That(file.Expand()[0].Output, Is.EqualTo(Path.Combine("out", "a-likelihood-2bit-seed4.json")));
+    }
+
     [TestCase("{\n\"output\": \"o\",\n\"jobs\": [{\"model\": \"m\",\n\"bitz\": [2]}]}", "line 4")]
     [TestCase("{\n\"output\": \"o\", \"job\": []}", "line 2")]
     [TestCase("{\"output\": \"o\"}", "jobs")]
@@ -29,6 +40,10 @@ public sealed class BatchFileTests
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"tokens\": 0}]}", "jobs[0].tokens: found 0")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"name\": \"a/b\"}]}", "jobs[0].name: found 'a/b'")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"x/m\"}, {\"model\": \"y/m\"}]}", "m-likelihood-2bit twice")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"measure_only\": true}]}", "jobs[0].evaluate: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"tasks\": [\"piqa\"]}]}", "jobs[0].evaluate: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"rotation_seeds\": []}]}", "jobs[0].rotation_seeds: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"original\"], \"bits\": [16], \"evaluate\": \"self:64\"}]}", "jobs[0].methods: found original")]
     [TestCase("{\"output\": \"o\", \"output\": \"o\", \"jobs\": []}", "line 1")]
     [TestCase("{", "line 1")]
     [TestCase("[]", "line 1")]

@@ -136,6 +136,45 @@ public sealed class BatchRunTests : IDisposable
     }
 
     [Test]
+    public async Task ExecuteAsync_MeasureOnly_GivesTheNumbersOfAKeptModelAndLeavesNone()
+    {
+        string model = GeneratedModel.WriteWithTokenizer(_folder.File("measured"));
+        BatchEntry kept = Entry("likelihood") with { Model = model, Name = "kept", Evaluate = "self:512", Block = 64 }, measured = kept with { Name = "measured", MeasureOnly = true, RotationSeeds = [0, 5] };
+        BatchEntry original = measured with { Name = "as-it-is", Methods = [BatchMethods.Original], Bits = [16], RotationSeeds = null };
+        BatchResult[] results = [.. await RunAsync(Batch(kept, measured, original))];
+        Assert.That(results.Select(r => (r.State, r.Error)), Is.All.EqualTo((BatchState.Done, (string?)null)));
+
+        // Neither writing a model nor reading it back changes a bit.
+        static (double?, double?, double?, double?, double?) Numbers(BatchResult r) => (r.Perplexity, r.OriginalPerplexity, r.Divergence, r.DivergenceError, r.StoredBits);
+        Assert.That(Numbers(results[1]), Is.EqualTo(Numbers(results[0])));
+        Assert.That(results[2].Divergence, Is.Not.EqualTo(results[1].Divergence), "another rotation");
+        Assert.That((results[3].Divergence, results[3].StoredBits), Is.EqualTo((0.0, 16.0)));
+        Assert.That(_started.Count(name => name.StartsWith("factors/measured-", StringComparison.Ordinal)), Is.EqualTo(1), "seeds of signs share factors");
+        Assert.That(Directory.GetDirectories(Results).Select(Path.GetFileName), Is.EquivalentTo(new[] { "factors", "kept-likelihood-2bit" }));
+
+        var measurement = BatchMeasurement.Read(results[1].Output!);
+        Assert.That((measurement.Factors!.Tokens, measurement.Factors.Gradients, measurement.Fallbacks), Is.EqualTo((512, 4, 0)));
+        Assert.That(measurement.Factors.Seconds, Is.Positive);
+
+        _started.Clear();
+        Assert.That(await RunAsync(Batch(kept, measured, original)), Is.EqualTo(results.Select(r => r with { State = BatchState.Finished })));
+        Assert.That(_started, Is.Empty);
+        BatchResult changed = (await RunAsync(Batch(measured with { Tokens = 1024 })))[0];
+        Assert.That(changed.Error, Does.Contain("tokens was 512, is 1024"));
+    }
+
+    [Test]
+    public async Task ExecuteAsync_FactorsNotKept_GoWithTheirLastJob()
+    {
+        string model = GeneratedModel.WriteWithTokenizer(_folder.File("measured")), factors = _folder.File("factors");
+        BatchFile file = Batch(Entry("activation", "likelihood") with { Model = model, Bits = [2, 3], Evaluate = "self:128", Block = 64, MeasureOnly = true });
+        List<int> there = [];
+        await new BatchRun(file.Expand(), factors, keepFactors: false, _backend).ExecuteAsync(DigestAsync, _ => there.Add(Directory.Exists(factors) ? Directory.GetDirectories(factors).Length : 0));
+        Assert.That(there, Is.EqualTo(new[] { 0, 1, 1, 0, 1, 1 }));
+        Assert.That(Directory.EnumerateFileSystemEntries(factors), Is.Empty);
+    }
+
+    [Test]
     public async Task Plan_BeforeAndAfter_CountsCollectionsOnceAndNothingTwice()
     {
         BatchFile file = Batch(Entry("likelihood") with { Bits = [2, 3] }, Entry("none") with { Model = _folder.File("nowhere") });
