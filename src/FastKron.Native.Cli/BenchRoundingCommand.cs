@@ -40,6 +40,6 @@ internal static class BenchRoundingCommand
             Output.Write(table);
             return Task.FromResult(0);
         });
-        return command;
+        return command.WithExamples("fastkron bench round-8b MODEL --scale-to 32 --output rounding.jsonl");
     }
 }

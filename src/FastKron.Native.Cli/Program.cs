@@ -17,10 +17,11 @@ internal static class Program
         RootCommand root = CreateRoot();
         ParseResult parsed = root.Parse(args);
         bool usageError = parsed.Errors.Count > 0;
+        using var interruption = new Interruption(Cancelled);
         try
         {
-            // A cancelled action has 4 seconds to reach its next check; after that the process ends with the same code, and the run can be resumed all the same.
-            int code = await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(4) }).ConfigureAwait(false);
+            var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            int code = await parsed.InvokeAsync(configuration, interruption.Token).ConfigureAwait(false);
             return usageError ? BadUsage : code;
         }
         catch (OperationCanceledException)
