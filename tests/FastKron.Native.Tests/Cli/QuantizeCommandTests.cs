@@ -67,6 +67,7 @@ public sealed class QuantizeCommandTests
         Assert.That(process.HasExited, Is.False, "the run must be in work when it is interrupted");
         long start = Stopwatch.GetTimestamp();
         process.Interrupt();
+        process.Interrupt();                                    // as timeout does: to the process and to its group
         FastkronResult result = process.Wait();
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(5)));
         Assert.That(result.ExitCode, Is.EqualTo(130), result.Error);
