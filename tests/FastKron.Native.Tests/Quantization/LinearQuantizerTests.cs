@@ -1,6 +1,7 @@
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
+using FastKron.Native.Compute.Gpu;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Fisher;
 using FastKron.Native.Incoherence;
@@ -105,6 +106,18 @@ public sealed class LinearQuantizerTests
         TestContext.Out.WriteLine($"two-sided {twoSided:F3}, LDLQ {ldlq:F3}, none {none:F3}");
         Assert.That(ldlq, Is.LessThan(0.8 * none));
         Assert.That(twoSided, Is.LessThan(0.8 * ldlq));
+    }
+
+    [Test, RequiresGpu]
+    public void Quantize_CostsInPackedHalf_LeaveTheErrorAlone([Values(2, 3, 4)] int bits)
+    {
+        const int Large = 512;
+        using var gpu = new GpuBackend(0);
+        DenseMatrix w = Weights(Large, Large), a = DenseMatrix.Covariance(Large, seed: 2), b = DenseMatrix.Covariance(Large, seed: 3);
+        double Error(CostPrecision costs) => Quantize(gpu, w, a, b, Options(bits) with { Costs = costs }).Statistics.ProxyError;
+        double exact = Error(CostPrecision.Exact), packed = Error(CostPrecision.PackedHalf);
+        TestContext.Out.WriteLine($"{bits} bits: exact {exact:G5}, packed half {packed:G5}");
+        Assert.That(packed, Is.EqualTo(exact).Within(0.02 * exact), "1,024 tiles whose errors vary by a tenth: two such sums differ by half a percent");
     }
 
     [Test]
@@ -269,10 +282,11 @@ public sealed class LinearQuantizerTests
 
     private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, int bits = 2) => Quantize(backend, w, a, b, Options(bits));
 
-    private static RoundedLinear Quantize(CpuBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, LinearQuantizerOptions options)
+    private static RoundedLinear Quantize(IBackend backend, DenseMatrix w, DenseMatrix? a, DenseMatrix? b, LinearQuantizerOptions options)
     {
+        using var host = new CpuBackend();
         using Tensor weights = w.Upload(backend);
-        using var factors = new KroneckerFactors(Name, a?.Upload(backend), b?.Upload(backend), new FactorEvidence { Source = "test" });
+        using var factors = new KroneckerFactors(Name, a?.Upload(host), b?.Upload(host), new FactorEvidence { Source = "test" });
         return new LinearQuantizer(backend, options).Quantize(Name, matrix: 6, weights, factors);
     }
 
