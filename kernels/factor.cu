@@ -8,12 +8,6 @@ constexpr int RootGrid = 16;                      // threads in a row and in a c
 constexpr int RootShare = 8;                      // elements of a thread in a row and in a column
 constexpr int RootOrder = RootGrid * RootShare;   // largest block
 
-struct RootState
-{
-    double logDeterminant;   // of H
-    int failed;              // 1-based index of the first pivot that is not positive and finite, or 0
-};
-
 // 1/x to a rounding or two: 23 bits from the table of the device, doubled twice. NaN and infinite where x is 0 or not
 // finite, as pivots are then found out.
 __device__ __forceinline__ double reciprocal(double x)
@@ -25,14 +19,18 @@ __device__ __forceinline__ double reciprocal(double x)
 }
 
 // inverse_root: replaces H (n, n), n <= RootOrder, lower triangle read, by W; above the diagonal it becomes 0.
-// Launch    one block of RootThreads. offset: of the block in the whole matrix; state begins anew where it is 0.
+// Launch    grid (matrices, step elements apart), block (RootThreads). offset: of the block in the whole matrix.
+//           logDeterminants, failures: one for each matrix, of all blocks so far, anew where offset is 0; a failure is the
+//           1-based index of the first pivot that is not positive and finite, or 0.
 // Method    rows of (H | I) are eliminated from the top. After step k, element (i, j), i > k, is of the rest of H where
 //           j > k and of the inverse where j <= k, so one triangle in registers holds both: with u = column k, p = its
 //           pivot and v = u^T right of k, row k left of it:  e_ij = e_ij - u_i v_j / p;  at j = k: e_ij = -u_i / p.
 //           In the end row k of the inverse is divided by sqrt(p). Thread (r, c) owns rows r + 16 a, columns c + 16 b.
 extern "C" __global__ void __launch_bounds__(RootThreads, 1)
-    inverse_root_f64(double* __restrict__ h, size_t stride, int n, int offset, RootState* __restrict__ state)
+    inverse_root_f64(double* __restrict__ h, size_t step, size_t stride, int n, int offset,
+                     double* __restrict__ logDeterminants, int* __restrict__ failures)
 {
+    h += blockIdx.x * step;
     __shared__ double us[2][RootOrder], vs[2][RootOrder], pivots[RootOrder];
     int r = threadIdx.x / RootGrid, c = threadIdx.x % RootGrid;
     double e[RootShare][RootShare];
@@ -125,9 +123,9 @@ extern "C" __global__ void __launch_bounds__(RootThreads, 1)
         for (int warp = 1; warp < RootThreads / WarpSize; warp++)
             first = min(first, lowest[warp]);
         int failed = first < n ? offset + first + 1 : 0;
-        if (offset == 0)
-            *state = {logarithm, failed};
-        else
-            *state = {state->logDeterminant + logarithm, state->failed != 0 ? state->failed : failed};
+        double before = offset == 0 ? 0.0 : logDeterminants[blockIdx.x];
+        int earlier = offset == 0 ? 0 : failures[blockIdx.x];
+        logDeterminants[blockIdx.x] = before + logarithm;
+        failures[blockIdx.x] = earlier != 0 ? earlier : failed;
     }
 }

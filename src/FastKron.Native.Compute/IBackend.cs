@@ -119,18 +119,21 @@ public interface IBackend : IDisposable
     /// <remarks>Source: B. Parlett, "The Symmetric Eigenvalue Problem" (1980), section 6.9: twice is enough.</remarks>
     double Orthogonalize(IReadOnlyList<Tensor> basis, Tensor x);
 
-    /// <summary>Replaces a symmetric positive-definite H = L Lᵀ (lower triangle read) by the inverse root L⁻¹; the upper triangle becomes 0. Waits.</summary>
-    /// <param name="h">(n, n) F64.</param>
-    /// <param name="logDeterminant">ln det H.</param>
-    /// <returns>0, or the 1-based index of the first pivot that is not positive or not finite; then h and logDeterminant are undefined.</returns>
-    int InverseRoot(Tensor h, out double logDeterminant);
+    /// <summary>Replaces symmetric positive-definite matrices above each other, H = L Lᵀ (lower triangles read), by their inverse roots L⁻¹; the upper triangles
+    /// become 0. Does not wait.</summary>
+    /// <param name="h">(matrices · n, n) F64.</param>
+    /// <param name="logDeterminants">(matrices, 1) F64, out: ln det H.</param>
+    /// <param name="failures">(matrices, 1) I32, out: 0, or the 1-based index of the first pivot that is not positive or not finite; then the matrix and its
+    /// determinant are undefined.</param>
+    /// <remarks>A matrix comes out the same whatever lies beside it.</remarks>
+    void InverseRoots(Tensor h, Tensor logDeterminants, Tensor failures);
 
     /// <summary>Block LDLᵀ of matrices above each other: each H = (I + l) D (I + l)ᵀ, unit diagonal blocks of <paramref name="block"/> rows. Does not wait.</summary>
     /// <param name="h">(matrices · n, n) F64, each symmetric; overwritten with the Cholesky factors.</param>
     /// <param name="block">Rows of a diagonal block; divides n.</param>
     /// <param name="l">(matrices · n, n) F32, out: the strictly block-lower parts, zero elsewhere.</param>
     /// <param name="d">(matrices · n, block) F64, out: the diagonal blocks D_i above each other.</param>
-    /// <param name="failures">(matrices, 1) I32, out: what <see cref="InverseRoot"/> returns; where it is not 0, the matrix's h, l and d are undefined.</param>
+    /// <param name="failures">(matrices, 1) I32, out: as of <see cref="InverseRoots"/>; where it is not 0, the matrix's h, l and d are undefined.</param>
     void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures);
 
     // ---- Transformer (activations F32 or BF16, statistics F32) ----
@@ -220,7 +223,7 @@ public interface IBackend : IDisposable
     /// <param name="gradients">K.</param>
     /// <param name="side">Which factor is produced.</param>
     /// <param name="root">Lower triangular (zero above the diagonal) F32, or F64 with an F64 stack; (n, n) for rows, (m, m) for columns; null for the identity.
-    /// For V = B⁻¹ it is the <see cref="InverseRoot"/> of B (hessians-and-rounding.md calls its transpose R).</param>
+    /// For V = B⁻¹ it is that of <see cref="InverseRoots"/> for B (hessians-and-rounding.md calls its transpose R).</param>
     /// <param name="result">As in <see cref="KroneckerApply"/>; positive semidefinite by construction.</param>
     void KroneckerGram(Tensor stack, int gradients, KroneckerSide side, Tensor? root, Tensor result);
 

@@ -111,12 +111,20 @@ internal static class MatrixArguments
         }
     }
 
-    /// <summary>Checks <see cref="IBackend.InverseRoot"/>.</summary>
-    public static void InverseRoot(bool onHost, Tensor h)
+    /// <summary>Checks <see cref="IBackend.InverseRoots"/>.</summary>
+    public static void InverseRoots(bool onHost, Tensor h, Tensor logDeterminants, Tensor failures)
     {
         TensorArguments.RequireMemory(h, onHost);
+        TensorArguments.RequireMemory(logDeterminants, onHost);
+        TensorArguments.RequireMemory(failures, onHost);
         TensorArguments.RequireType(h, DType.F64);
-        TensorArguments.RequireSquare(h);
+        TensorArguments.RequireType(logDeterminants, DType.F64);
+        TensorArguments.RequireType(failures, DType.I32);
+        TensorArguments.RequireShape(failures, failures.Rows, 1);
+        TensorArguments.RequireShape(logDeterminants, failures.Rows, 1);
+        TensorArguments.RequireShape(h, failures.Rows * h.Columns, h.Columns);
+        TensorArguments.RequireContiguous(logDeterminants);
+        TensorArguments.RequireContiguous(failures);
     }
 
     /// <summary>Checks <see cref="IBackend.BlockLdl"/>.</summary>

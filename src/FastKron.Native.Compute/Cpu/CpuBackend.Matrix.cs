@@ -99,17 +99,22 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public int InverseRoot(Tensor h, out double logDeterminant)
+    public void InverseRoots(Tensor h, Tensor logDeterminants, Tensor failures)
     {
-        MatrixArguments.InverseRoot(onHost: true, h);
-        int failed = TriangularFactors.Cholesky(this, h);
-        logDeterminant = 0;
-        if (failed != 0)
-            return failed;
-        for (int i = 0; i < h.Rows; i++)
-            logDeterminant += 2 * Math.Log(h.Row<double>(i)[i]);
-        TriangularFactors.Invert(this, h);
-        return 0;
+        MatrixArguments.InverseRoots(onHost: true, h, logDeterminants, failures);
+        int n = h.Columns;
+        for (int matrix = 0; matrix < failures.Rows; matrix++)
+        {
+            Tensor one = h.SliceRows(matrix * n, n);
+            int failed = TriangularFactors.Cholesky(this, one);
+            double logarithm = 0;
+            for (int i = 0; i < n && failed == 0; i++)
+                logarithm += 2 * Math.Log(one.Row<double>(i)[i]);
+            if (failed == 0)
+                TriangularFactors.Invert(this, one);
+            failures.Row<int>(matrix)[0] = failed;
+            logDeterminants.Row<double>(matrix)[0] = logarithm;
+        }
     }
 
     /// <inheritdoc/>

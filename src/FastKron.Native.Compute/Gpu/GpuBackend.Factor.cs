@@ -12,20 +12,22 @@ public sealed unsafe partial class GpuBackend
     private const int SweepThreads = 256, BasisLimit = 34, PlainBasisLimit = 8;
 
     /// <inheritdoc/>
-    public int InverseRoot(Tensor h, out double logDeterminant)
+    public void InverseRoots(Tensor h, Tensor logDeterminants, Tensor failures)
     {
         Enter();
-        MatrixArguments.InverseRoot(onHost: false, h);
-        logDeterminant = 0;
-        if (h.Rows == 0)
-            return 0;
-        using DeviceMemory state = Scratch(sizeof(RootState));
-        OnTriangle("clear_upper", h);
-        InvertRoot(h, 0, state.Address);
-        RootState found;
-        _staging.Download(state.Address, &found, sizeof(RootState));
-        logDeterminant = found.LogDeterminant;
-        return found.Failed;
+        MatrixArguments.InverseRoots(onHost: false, h, logDeterminants, failures);
+        int n = h.Columns;
+        if (n == 0)
+        {
+            Fill(logDeterminants, 0);
+            Fill(failures, 0);
+            return;
+        }
+        Tensor[] matrices = [.. Enumerable.Range(0, failures.Rows).Select(matrix => h.SliceRows(matrix * n, n))];
+        foreach (Tensor matrix in matrices)
+            OnTriangle("clear_upper", matrix);
+        if (matrices.Length > 0)
+            InvertRoots(matrices, 0, (nuint)(n * h.Stride), logDeterminants.Address, failures.Address);
     }
 
     /// <inheritdoc/>
@@ -62,29 +64,37 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <summary>H ← L⁻¹, from a diagonal block to the next: (A ·; C B) with A⁻¹ → a, T = C aᵀ, U = T a, (B − T Tᵀ)⁻¹ → b gives (a 0; −b U  b).</summary>
-    /// <param name="h">Zero above the diagonal.</param>
-    /// <param name="offset">Of h's first row in the whole matrix.</param>
-    /// <param name="state">Pivots and determinant so far.</param>
-    private void InvertRoot(Tensor h, int offset, nint state)
+    /// <remarks>The diagonal blocks of all matrices at once: one occupies a single multiprocessor.</remarks>
+    /// <param name="matrices">Zero above the diagonal.</param>
+    /// <param name="offset">Of their first rows in the whole matrices.</param>
+    /// <param name="step">Elements from one to the next.</param>
+    /// <param name="logDeterminants">So far, one for each matrix.</param>
+    /// <param name="failures">So far, one for each matrix.</param>
+    private void InvertRoots(Tensor[] matrices, int offset, nuint step, nint logDeterminants, nint failures)
     {
-        int n = h.Rows;
+        int n = matrices[0].Rows;
         if (n <= RootOrder)
         {
-            Kernel("factor", "inverse_root_f64").Launch(_stream, 1, RootThreads, new InverseRootArgs(h.Address, (nuint)h.Stride, n, offset, state));
+            var args = new InverseRootArgs(matrices[0].Address, step, (nuint)matrices[0].Stride, n, offset, logDeterminants, failures);
+            Kernel("factor", "inverse_root_f64").Launch(_stream, matrices.Length, RootThreads, args);
             return;
         }
         int half = Half(n, RootOrder), rest = n - half;
-        Tensor a = h.Slice(0, half, 0, half), b = h.Slice(half, rest, half, rest), c = h.Slice(half, rest, 0, half);
-        InvertRoot(a, offset, state);
-        using Tensor u = Allocate(DType.F64, rest, half);
+        Tensor[] a = [.. matrices.Select(h => h.Slice(0, half, 0, half))], b = [.. matrices.Select(h => h.Slice(half, rest, half, rest))];
+        InvertRoots(a, offset, step, logDeterminants, failures);
+        using Tensor allU = Allocate(DType.F64, matrices.Length * rest, half);
         using (Tensor t = Allocate(DType.F64, rest, half))
         {
-            Multiply(c, false, a, true, t, 1, 0);
-            _blas.Syrk(FillMode.Upper, Operation.Transpose, rest, half, -1.0, t.Address, Leading(t), 1.0, b.Address, Leading(b));
-            Multiply(t, false, a, false, u, 1, 0);
+            for (int i = 0; i < matrices.Length; i++)
+            {
+                Multiply(matrices[i].Slice(half, rest, 0, half), false, a[i], true, t, 1, 0);
+                _blas.Syrk(FillMode.Upper, Operation.Transpose, rest, half, -1.0, t.Address, Leading(t), 1.0, b[i].Address, Leading(b[i]));
+                Multiply(t, false, a[i], false, allU.SliceRows(i * rest, rest), 1, 0);
+            }
         }
-        InvertRoot(b, offset + half, state);
-        Multiply(b, false, u, false, c, -1, 0);
+        InvertRoots(b, offset + half, step, logDeterminants, failures);
+        for (int i = 0; i < matrices.Length; i++)
+            Multiply(b[i], false, allU.SliceRows(i * rest, rest), false, matrices[i].Slice(half, rest, 0, half), -1, 0);
     }
 
     /// <summary>x ← x − Σ c_i q_i over the basis from <paramref name="first"/> on (none where coefficients is 0), and its products with the q_i, or with itself.</summary>
@@ -116,7 +126,7 @@ public sealed unsafe partial class GpuBackend
 
     private static bool IsAligned(Tensor tensor) => tensor.Address % PackBytes == 0;
 
-    private readonly record struct InverseRootArgs(nint H, nuint Stride, int N, int Offset, nint State);
+    private readonly record struct InverseRootArgs(nint H, nuint Step, nuint Stride, int N, int Offset, nint LogDeterminants, nint Failures);
 
     private struct SweepArgs
     {
@@ -127,12 +137,6 @@ public sealed unsafe partial class GpuBackend
         public nuint Length;
         public int Count;
         public int Projects;
-    }
-
-    private struct RootState
-    {
-        public double LogDeterminant;
-        public int Failed;
     }
 
     private readonly record struct SweepTotalsArgs(nint Totals, nint Parts, int Blocks);

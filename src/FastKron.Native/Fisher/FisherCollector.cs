@@ -41,17 +41,30 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         else
         {
             StageSeconds = new GradientSweep(model, options).Run(
-                minibatches, isWanted, stream => Fit(output, stream, tokens, cancellationToken), progress, cancellationToken);
+                minibatches, isWanted, streams => Fit(output, streams, tokens, cancellationToken), progress, cancellationToken);
         }
         output.Complete();
     }
 
-    private void Fit(FactorOutput output, IKrausStream stream, long tokens, CancellationToken cancellationToken)
+    private void Fit(FactorOutput output, IReadOnlyList<IKrausStream> streams, long tokens, CancellationToken cancellationToken)
     {
-        using SolvedFactors solved = options.Source.DefaultPasses() > 0
-            ? SketchSolver.Solve(stream, options, cancellationToken)
-            : FactorSolvers.Solve(stream, options.Solver, cancellationToken);
-        output.Add(stream.Name, solved.HOut, solved.HIn, solved.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() });
+        bool solves = options.Source.DefaultPasses() == 0;
+        foreach (IKrausStream[] some in streams.Chunk(solves && options.Solver.Kind == SolverKind.Likelihood ? streams.Count : 1))
+        {
+            IReadOnlyList<SolvedFactors> fitted = !solves ? [SketchSolver.Solve(some[0], options, cancellationToken)]
+                : some.Length == 1 ? [FactorSolvers.Solve(some[0], options.Solver, cancellationToken)]
+                : new LikelihoodSolver().Solve(some, options.Solver, cancellationToken);
+            try
+            {
+                foreach ((IKrausStream stream, SolvedFactors solved) in some.Zip(fitted))
+                    output.Add(stream.Name, solved.HOut, solved.HIn, solved.Evidence with { Tokens = tokens, Labels = options.Labels.ToText() });
+            }
+            finally
+            {
+                foreach (SolvedFactors solved in fitted)
+                    solved.Dispose();
+            }
+        }
     }
 
     private void AddMoment(FactorOutput output, string name, Tensor moment, long tokens)

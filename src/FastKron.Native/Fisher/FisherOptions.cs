@@ -36,8 +36,4 @@ public sealed record FisherOptions
     /// <summary>Bytes that may be used on the device, weights included; null: what is free. Less means copies and recomputation, with the same
     /// result.</summary>
     public long? MaxDeviceBytes { get; init; }
-
-    /// <summary>Bytes of page-locked host memory that may be used beside a device; null: what is free. Less means recomputation, with the same
-    /// result.</summary>
-    public long? MaxHostBytes { get; init; }
 }

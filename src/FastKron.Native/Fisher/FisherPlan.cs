@@ -14,8 +14,9 @@ public readonly record struct CollectionSize(long Tokens, int LongestSequence, i
 
 /// <summary>What a collection will hold, before it starts.</summary>
 /// <remarks>
-/// A state is the hidden state, or its gradient, of all tokens. They are kept on the device as far as they fit there, then in page-locked host
-/// memory; with fewer than one for each block the missing ones are computed again (<see cref="InputSchedule"/>), with the same result. Weights of blocks
+/// A state is the hidden state, or its gradient, of all tokens. They are kept on the device as far as they fit there; with fewer than one for each block the
+/// missing ones are computed again (<see cref="InputSchedule"/>), with the same result. Page-locked host memory makes up for what is short of the fewest that
+/// serve, and no more: to lock the memory of a state takes longer than to compute it again (8B shapes on one H100: 1.6 s and 0.5 s). Weights of blocks
 /// for which the device has no room beside the least of all else are read again from the model's files whenever a sweep comes to them.
 /// </remarks>
 public sealed record FisherPlan
@@ -35,7 +36,7 @@ public sealed record FisherPlan
     /// <summary>Bytes of the gradients of the largest group of linears on the device; of a block's Gram matrices for activations.</summary>
     public required long StackBytes { get; init; }
 
-    /// <summary>Most bytes that a solver holds on the device beside the stacks, for the largest linear.</summary>
+    /// <summary>Most bytes that a solver holds on the device beside the stacks, for the largest linear or for small ones together.</summary>
     public required long SolverBytes { get; init; }
 
     /// <summary>Bytes of one state.</summary>
@@ -86,7 +87,7 @@ public sealed record FisherPlan
             WeightBytes = 0,
             ScratchBytes = (backend.IsHost ? 0 : LibraryBytes) + DecoderModel.ScratchBytes(config, batch, backend) + size.Tokens * sizeof(int) * IntegersOfAToken,
             StackBytes = 0,
-            SolverBytes = BlockLinears.All.Max(l => SolverBytesOf(l.Shape(config), options, size.LongestSequence, backend)),
+            SolverBytes = SolverBytesOf(config, options, size.LongestSequence, backend),
             StateBytes = state,
             ResidentStates = 0,
             HostStates = 0,
@@ -111,11 +112,11 @@ public sealed record FisherPlan
 
         if (resident < all)
             resident = (int)Math.Clamp((device - shell.DeviceBytes - wider) / Math.Max(1, state), 0, all);
-        long host = (long)(Usable * (options.MaxHostBytes ?? HostMemory.AvailableBytes));
-        int fit = (int)Math.Clamp((host - shell.OutputBytes) / Math.Max(1, state), 0, all - resident), needed = Math.Max(0, fewest - resident);
-        shell = shell with { WindowBytes = resident < all ? wider : window };
-        return shell.WithStates(
-            resident, Math.Max(fit, needed), config, size, activation, fit < needed ? Short(host, shell.OutputBytes + needed * state) : null);
+        long host = (long)(Usable * HostMemory.AvailableBytes);
+        int needed = Math.Max(0, fewest - resident);
+        shell = shell with { WindowBytes = needed > 0 ? wider : window };
+        string? warning = shell.OutputBytes + needed * state > host ? Short(host, shell.OutputBytes + needed * state) : null;
+        return shell.WithStates(resident, needed, config, size, activation, warning);
 
         long StackOf(BlockLinear linear) => StackBytesOf(linear, config, options, size.Tokens, element, perGradient > batch);
     }
@@ -180,25 +181,43 @@ public sealed record FisherPlan
 
     private static long Square(long n) => n * n;
 
-    // Likelihood: value and next of both sides, one F64 factorisation and its F32 root. All: the backend's workspace of products.
-    private static long SolverBytesOf((int Outputs, int Inputs) shape, FisherOptions options, int longest, IBackend backend)
+    // Of the largest linear, or of the small ones together; all share the products.
+    private static long SolverBytesOf(ModelConfig config, FisherOptions options, int longest, IBackend backend)
+    {
+        (int Outputs, int Inputs)[] shapes = [.. BlockLinears.All.Select(l => l.Shape(config))];
+        bool together = options.Solver.Kind == SolverKind.Likelihood && options.Source is FactorSource.FastKron or FactorSource.PerSequence;
+        long largest = shapes.Max(shape => IterateBytesOf(shape, options));
+        long small = shapes.Where(shape => together && Math.Max(shape.Outputs, shape.Inputs) <= LikelihoodSolver.LargestTogether).Sum(shape => IterateBytesOf(shape, options));
+        return Math.Max(largest, small) + shapes.Max(shape => ProductBytesOf(shape, options, longest, backend));
+    }
+
+    // Likelihood: value and next of both sides, one F64 factorisation and its F32 root.
+    private static long IterateBytesOf((int Outputs, int Inputs) shape, FisherOptions options)
     {
         long pair = (Square(shape.Outputs) + Square(shape.Inputs)) * sizeof(float), largest = Square(Math.Max(shape.Outputs, shape.Inputs));
-        if (options.Source == FactorSource.Activation)
-            return Square(shape.Inputs) * sizeof(float);
-        if (options.Source is FactorSource.SketchA or FactorSource.TokenLikelihood)
+        return options.Source switch
         {
-            // Products and weighed rows of a chunk, the narrow factor, F64 for a root.
-            return TokenStream.ChunkTokens * (shape.Outputs + shape.Inputs) * (long)sizeof(float) + 2 * pair + largest * (2 * sizeof(double) + sizeof(float) + sizeof(short));
-        }
-        long products = options.Source == FactorSource.FastKron ? 0 : SequenceStream.ScratchBytes(backend, shape.Outputs, shape.Inputs, options.GradientType, longest);
-        products += backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes;
-        return products + options.Solver.Kind switch
-        {
-            SolverKind.Likelihood => 2 * pair + largest * (2 * sizeof(double) + sizeof(float)),
-            SolverKind.Power => 2 * pair,
-            _ => (options.Solver.LanczosSteps + 2L) * pair,
+            FactorSource.Activation => Square(shape.Inputs) * sizeof(float),
+            // The narrow factor, F64 for a root.
+            FactorSource.SketchA or FactorSource.TokenLikelihood => 2 * pair + largest * (2 * sizeof(double) + sizeof(float) + sizeof(short)),
+            _ => options.Solver.Kind switch
+            {
+                SolverKind.Likelihood => 2 * pair + largest * (2 * sizeof(double) + sizeof(float)),
+                SolverKind.Power => 2 * pair,
+                _ => (options.Solver.LanczosSteps + 2L) * pair,
+            },
         };
+    }
+
+    // What the backend and a stream need to multiply.
+    private static long ProductBytesOf((int Outputs, int Inputs) shape, FisherOptions options, int longest, IBackend backend)
+    {
+        if (options.Source == FactorSource.Activation)
+            return 0;
+        if (options.Source is FactorSource.SketchA or FactorSource.TokenLikelihood)
+            return TokenStream.ChunkTokens * (shape.Outputs + shape.Inputs) * (long)sizeof(float);      // products and weighed rows of a chunk
+        long made = options.Source == FactorSource.FastKron ? 0 : SequenceStream.ScratchBytes(backend, shape.Outputs, shape.Inputs, options.GradientType, longest);
+        return made + (backend.IsHost ? (long)shape.Outputs * shape.Inputs * options.Gradients * sizeof(float) : ProductBytes);
     }
 
     // Workspaces of a device's libraries, lists of work.

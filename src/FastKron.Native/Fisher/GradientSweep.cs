@@ -19,8 +19,8 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     /// <summary>Runs the sweep.</summary>
     /// <param name="minibatches">K groups of sequences, one gradient each.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs its gradients.</param>
-    /// <param name="accept">Called with the complete stack of each wanted linear, from the last block to the first; the stack is freed
-    /// after the call.</param>
+    /// <param name="accept">Called with the complete stacks of wanted linears, from the last block to the first: of small linears of a block together, of a
+    /// large one alone. They are freed after the call.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked before each piece of work.</param>
     /// <returns>Seconds of the device in each stage.</returns>
@@ -28,7 +28,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     /// <exception cref="InsufficientMemoryException">An allocation failed: bytes, cure.</exception>
     /// <exception cref="ArithmeticException">The model's logits hold NaN.</exception>
     public IReadOnlyDictionary<CollectionStage, double> Run(
-        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<IKrausStream> accept,
+        IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<IReadOnlyList<IKrausStream>> accept,
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         CollectionSize size = MicroBatch.SizeOf(minibatches);
@@ -190,7 +190,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     // Once for each group of linears; the last time the gradient moves on to the block below.
     private void SweepBlock(
         Pass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
-        Func<string, bool> isWanted, Action<IKrausStream> accept)
+        Func<string, bool> isWanted, Action<IReadOnlyList<IKrausStream>> accept)
     {
         using BlockLease lease = Open(pass, layer);
         DecoderBlock block = lease.Block;
@@ -201,17 +201,23 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
             using var stores = new BlockStores(wanted.ElementAtOrDefault(group) ?? [], linear => CreateStore(linear, gradientCount, pass.Tokens), pass.Clock);
             for (int i = 0; i < pass.Batches.Count; i++)
                 Backward(pass, block, i, inputs, gradients, stores, last);
-            foreach (IKrausStore store in stores.All)
+            foreach (IGrouping<string, IKrausStore> together in stores.All.GroupBy(s => Math.Max(s.Outputs, s.Inputs) <= LikelihoodSolver.LargestTogether ? "" : s.Name))
             {
                 pass.CancellationToken.ThrowIfCancellationRequested();
                 using (pass.Clock.Enter(CollectionStage.Solve))
                 {
-                    if (options.Centering == GradientCentering.Mean && store is GradientStack stack)
-                        stack.Center();
-                    accept(store);
+                    if (options.Centering == GradientCentering.Mean)
+                    {
+                        foreach (GradientStack stack in together.OfType<GradientStack>())
+                            stack.Center();
+                    }
+                    accept([.. together]);
                 }
-                pass.Meter.Add(FisherWork.Solver(options, gradientCount, pass.Tokens, store.Outputs, store.Inputs), layer, store.Name);
-                store.Dispose();
+                foreach (IKrausStore store in together)
+                {
+                    pass.Meter.Add(FisherWork.Solver(options, gradientCount, pass.Tokens, store.Outputs, store.Inputs), layer, store.Name);
+                    store.Dispose();
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using FastKron.Native.Compute;
+using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Fisher;
 
@@ -48,7 +49,7 @@ internal static class SketchSolver
             (FactorIterate from, FactorIterate to) = rows ? (b, a) : (a, b);
             if (options.Source == FactorSource.TokenLikelihood)
             {
-                using var root = LikelihoodSolver.InverseRoot(stream, from.Value, options.Solver.Epsilon).Inverse;
+                using Tensor root = LikelihoodSolver.InverseRoot(stream, from.Value, options.Solver.Epsilon);
                 stream.Gram(side, root, to.Next);
                 scale = Accept(stream, to, rows ? "A" : "B") * (1 + options.Solver.Epsilon) / from.Value.Rows;
             }

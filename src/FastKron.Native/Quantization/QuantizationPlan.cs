@@ -106,22 +106,22 @@ public sealed record QuantizationPlan(
     private static double FactorFlops(QuantizationOptions options, ModelConfig config, LinearSelection linears, FisherPlan plan)
     {
         FisherOptions fisher = options.Fisher!;
-        double weightsOfBlock = BlockLinears.All.Select(l => l.Shape(config)).Sum(s => (double)s.Outputs * s.Inputs), blockWeights = config.Layers * weightsOfBlock;
+        double forward = FisherWork.Forward(config);
         if (fisher.Source == FactorSource.Activation)
-            return options.Tokens * (2 * blockWeights + linears.Quantized.Sum(l => (double)l.Columns * l.Columns));
-        double heads = 6.0 * config.VocabularySize * config.HiddenSize;
-        return options.Tokens * (8 * blockWeights + heads)
-            + options.Tokens * 2 * plan.RecomputedBlocks * weightsOfBlock
-            + fisher.Solver.MostHalfSteps * fisher.Gradients * linears.Quantized.Sum(l => 1.5 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
+            return options.Tokens * (config.Layers * forward + linears.Quantized.Sum(l => (double)l.Columns * l.Columns));
+        return options.Tokens * ((config.Layers + plan.RecomputedBlocks) * forward + config.Layers * FisherWork.Backward(config) + FisherWork.Head(config))
+            + linears.Quantized.Sum(l => FisherWork.Solver(fisher, fisher.Gradients, options.Tokens, l.Rows, l.Columns));
     }
 
+    // Large enough to fill what runs it.
     private static double MeasureProduct(IBackend backend)
     {
-        const int Size = 512;
-        using Tensor a = backend.Allocate(DType.F32, Size, Size), b = backend.Allocate(DType.F32, Size, Size), c = backend.Allocate(DType.F32, Size, Size);
+        int size = backend.IsHost ? 512 : 4096;
+        DType type = backend.ActivationType;
+        using Tensor a = backend.Allocate(type, size, size), b = backend.Allocate(type, size, size), c = backend.Allocate(type, size, size);
         backend.Fill(a, 1);
         backend.Fill(b, 1);
-        return 2.0 * Size * Size * Size / BestSeconds(backend, () => backend.MatMul(a, false, b, true, c));
+        return 2.0 * size * size * size / BestSeconds(backend, () => backend.MatMul(a, false, b, true, c));
     }
 
     private static double MeasureEncode(IBackend backend, LinearQuantizerOptions settings)

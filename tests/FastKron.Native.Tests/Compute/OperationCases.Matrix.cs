@@ -89,7 +89,7 @@ internal static partial class OperationCases
     private static IEnumerable<OperationCase> FactorCases =>
     [
         // One, in and beyond the first leaf of either backend (64, 128), several levels of halves.
-        .. from n in new[] { 1, 16, 65, 128, 208, 300 } select InverseRootCase(n),
+        .. from shape in new[] { (1, 1), (1, 16), (3, 65), (1, 128), (2, 208), (5, 300) } select InverseRootsCase(shape.Item1, shape.Item2),
         // None, one, and as many as a GPU takes in registers (8, 16, 24, 34) and more; lengths that are no multiple of 8.
         .. from count in new[] { 0, 1, 8, 13, 24, 34, 40 }
            from shape in new[] { (1, 1), (5, 7), (40, 52) }
@@ -228,25 +228,37 @@ internal static partial class OperationCases
     private static double FactorTolerance(int n) => 20 * Math.Sqrt(n) * DoubleRounding;
 
     // H's condition is about 10; the determinant is compared with its own size.
-    private static OperationCase InverseRootCase(int n) =>
-        Case("matrix", $"InverseRoot {n}", 1e-13 * Math.Sqrt(n), operands =>
+    private static OperationCase InverseRootsCase(int matrices, int n) =>
+        Case("matrix", $"InverseRoots {matrices}x{n}", 1e-13 * Math.Sqrt(n), operands =>
         {
-            Tensor old = operands.PositiveDefinite(DType.F64, n), h = operands.Output(DType.F64, n, n);
-            double[] expected = operands.Read(old);
-            double determinant = 0, found = double.NaN;
-            int failed = MatrixOperations.Cholesky(expected, n);
-            for (int i = 0; i < n; i++)
-                determinant += 2 * Math.Log(expected[i * (n + 1)]);
-            MatrixOperations.TriangularInverse(expected, n);
-            return new(Execute, Error, 2.0 / 3 * n * n * n, 2.0 * h.Bytes);
+            Tensor[] old = [.. Enumerable.Range(0, matrices).Select(_ => operands.PositiveDefinite(DType.F64, n))];
+            Tensor h = operands.Output(DType.F64, matrices * n, n), logarithms = operands.ContiguousNormal(DType.F64, matrices, 1), failures = operands.Integers(matrices);
+            double[][] expected = [.. old.Select(operands.Read)];
+            double[] determinants = new double[matrices];
+            for (int matrix = 0; matrix < matrices; matrix++)
+            {
+                int failed = MatrixOperations.Cholesky(expected[matrix], n);
+                for (int i = 0; i < n; i++)
+                    determinants[matrix] += failed == 0 ? 2 * Math.Log(expected[matrix][i * (n + 1)]) : double.NaN;
+                MatrixOperations.TriangularInverse(expected[matrix], n);
+            }
+            int[] found = new int[matrices];
+            return new(Execute, Error, 2.0 / 3 * matrices * n * n * n, 2.0 * h.Bytes);
 
             void Execute(IBackend backend)
             {
-                backend.Convert(old, h);
-                failed += backend.InverseRoot(h, out found);
+                for (int matrix = 0; matrix < matrices; matrix++)
+                    backend.Convert(old[matrix], h.SliceRows(matrix * n, n));
+                backend.InverseRoots(h, logarithms, failures);
+                backend.Download<int>(failures, found);
             }
 
-            double Error() => failed == 0 ? Math.Max(operands.Error(h, expected), Math.Abs(found - determinant) / (1 + Math.Abs(determinant))) : double.PositiveInfinity;
+            double Error()
+            {
+                double[] logarithm = operands.Read(logarithms);
+                double[] errors = [.. logarithm.Select((value, i) => Math.Abs(value - determinants[i]) / (1 + Math.Abs(determinants[i])))];
+                return found.All(f => f == 0) ? Math.Max(operands.Error(h, [.. expected.SelectMany(e => e)]), errors.Max()) : double.PositiveInfinity;
+            }
         });
 
     // The basis is any set of vectors for which twice differs from once: the definition is the formula, not its purpose.

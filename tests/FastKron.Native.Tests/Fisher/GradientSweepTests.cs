@@ -183,8 +183,10 @@ public sealed class GradientSweepTests(string backendName)
             Assert.That((e.Gradients, e.Tokens, e.HalfSteps), Is.EqualTo((3, 60L, 4)));
         });
         Assert.That(fitted, Has.Count.EqualTo(7 * Layers));
-        new GradientSweep(_model, options).Run(Minibatches, name => name.EndsWith("down_proj", StringComparison.Ordinal), stack =>
+        new GradientSweep(_model, options).Run(Minibatches, name => name.EndsWith("down_proj", StringComparison.Ordinal), stacks =>
         {
+            // Alone; above beside the other linears of its block.
+            IKrausStream stack = stacks.Single();
             using SolvedFactors solved = FactorSolvers.Solve(stack, options.Solver);
             Assert.That(solved.HOut.AsSpan<float>().ToArray(), Is.EqualTo(fitted[stack.Name].Out));
             Assert.That(solved.HIn.AsSpan<float>().ToArray(), Is.EqualTo(fitted[stack.Name].In));
@@ -240,10 +242,10 @@ public sealed class GradientSweepTests(string backendName)
     private Dictionary<string, float[][]> Sweep(FisherOptions options, Func<string, bool>? isWanted = null)
     {
         var gradients = new Dictionary<string, float[][]>();
-        new GradientSweep(_model, options).Run(Minibatches, isWanted ?? (_ => true), stream =>
+        new GradientSweep(_model, options).Run(Minibatches, isWanted ?? (_ => true), streams =>
         {
-            var stack = (GradientStack)stream;
-            gradients.Add(stack.Name, [.. Enumerable.Range(0, stack.Count).Select(k => Download(stack, k))]);
+            foreach (GradientStack stack in streams.Cast<GradientStack>())
+                gradients.Add(stack.Name, [.. Enumerable.Range(0, stack.Count).Select(k => Download(stack, k))]);
         });
         return gradients;
     }

@@ -1,3 +1,4 @@
+using FastKron.Native.Compute;
 using FastKron.Native.Compute.Gpu;
 using FastKron.Native.Compute.Tensors;
 using NUnit.Framework;
