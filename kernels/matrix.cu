@@ -9,7 +9,7 @@ constexpr int DotTile = DotThreads * 8;       // Columns of one row that a block
 constexpr int TileSize = 64, TileRows = 4;    // Square tile of the triangular kernels; rows of threads on it.
 constexpr int FactorThreads = 256;
 
-// ---- axpy: y = y + alpha * x;  scale: x = alpha * x.  Launch: elementwise. ----
+// ---- axpy: y = y + alpha * x;  multiply: y = y * x;  scale: x = alpha * x.  Launch: elementwise. ----
 
 template <typename T>
 __device__ __forceinline__ void axpy(T* y, const T* x, size_t strideY, size_t strideX, size_t rows, size_t columns,
@@ -60,6 +60,24 @@ extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBloc
     int aligned, double alpha)
 {
     axpy(y, x, strideY, strideX, rows, columns, aligned, alpha);
+}
+
+extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) multiply_f32(
+    float* __restrict__ y, const float* __restrict__ x, size_t strideY, size_t strideX, size_t rows, size_t columns,
+    int aligned)
+{
+    constexpr int N = PackElements<float>;
+    for_each_element<N>(rows, columns, aligned,
+        [=](size_t row, size_t column)
+        {
+            Pack<float, N> from = load_pack<N>(x + row * strideX + column);
+            Pack<float, N> to = load_pack<N>(y + row * strideY + column);
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                to.values[i] *= from.values[i];
+            store_pack(y + row * strideY + column, to);
+        },
+        [=](size_t row, size_t column) { y[row * strideY + column] *= x[row * strideX + column]; });
 }
 
 extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks)

@@ -57,6 +57,7 @@ internal sealed class JobOptions
         Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
         Seed = parsed.GetValue(_seed),
         Equalize = parsed.GetValue(_preset) != "published",
+        FitScales = parsed.GetValue(_preset) != "published",
         Warn = Output.Warn,
     };
 

@@ -106,6 +106,9 @@ public interface IBackend : IDisposable
     /// <summary>y ← y + alpha · x. F32 or F64, same shape and type.</summary>
     void Axpy(double alpha, Tensor x, Tensor y);
 
+    /// <summary>y ← x ∘ y, element by element. F32, same shape.</summary>
+    void Multiply(Tensor x, Tensor y);
+
     /// <summary>x ← alpha · x. F32 or F64.</summary>
     void Scale(double alpha, Tensor x);
 

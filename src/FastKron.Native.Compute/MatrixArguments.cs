@@ -79,6 +79,16 @@ internal static class MatrixArguments
         TensorArguments.RequireShape(x, y.Rows, y.Columns);
     }
 
+    /// <summary>Checks <see cref="IBackend.Multiply"/>.</summary>
+    public static void Multiply(bool onHost, Tensor x, Tensor y)
+    {
+        TensorArguments.RequireMemory(x, onHost);
+        TensorArguments.RequireMemory(y, onHost);
+        TensorArguments.RequireType(x, DType.F32);
+        TensorArguments.RequireType(y, DType.F32);
+        TensorArguments.RequireShape(x, y.Rows, y.Columns);
+    }
+
     /// <summary>Checks <see cref="IBackend.Scale"/>.</summary>
     public static void Scale(bool onHost, Tensor x)
     {

@@ -54,6 +54,19 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
+    public void Multiply(Tensor x, Tensor y)
+    {
+        MatrixArguments.Multiply(onHost: true, x, y);
+        var pieces = new ElementPieces(x, y);
+        For(pieces.Length, pieces.Count, index =>
+        {
+            int count = pieces.Get(index, out void* from, out void* to);
+            var products = new Span<float>(to, count);
+            TensorPrimitives.Multiply(new ReadOnlySpan<float>(from, count), products, products);
+        });
+    }
+
+    /// <inheritdoc/>
     public void Scale(double alpha, Tensor x)
     {
         MatrixArguments.Scale(onHost: true, x);

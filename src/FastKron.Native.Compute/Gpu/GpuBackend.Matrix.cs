@@ -89,6 +89,16 @@ public sealed unsafe partial class GpuBackend
     }
 
     /// <inheritdoc/>
+    public void Multiply(Tensor x, Tensor y)
+    {
+        Enter();
+        MatrixArguments.Multiply(onHost: false, x, y);
+        var walk = new Walk(x, y);
+        if (!walk.IsEmpty)
+            Kernel("matrix", "multiply_f32").Launch(_stream, walk.Grid, walk.Block, new MultiplyArgs(y.Address, x.Address, (nuint)y.Stride, (nuint)x.Stride, walk.Rows, walk.Columns, walk.Aligned));
+    }
+
+    /// <inheritdoc/>
     public void Scale(double alpha, Tensor x)
     {
         Enter();
@@ -243,6 +253,8 @@ public sealed unsafe partial class GpuBackend
         (DType.BF16, DType.F16) => "dot_bf16_f16",
         _ => "dot_f16_f16",
     };
+
+    private readonly record struct MultiplyArgs(nint Y, nint X, nuint StrideY, nuint StrideX, nuint Rows, nuint Columns, int Aligned);
 
     private readonly record struct AxpyArgs<T>(nint Y, nint X, nuint StrideY, nuint StrideX, nuint Rows, nuint Columns, int Aligned, T Alpha) where T : unmanaged;
 

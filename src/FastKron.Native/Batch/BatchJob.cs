@@ -49,6 +49,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         Context = Entry.Context,
         Seed = Entry.Seed,
         Equalize = Entry.Equalize ?? Method != BatchMethods.Published,
+        FitScales = Method != BatchMethods.Published,
         Warn = warn,
     };
 

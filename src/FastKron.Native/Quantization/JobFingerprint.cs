@@ -25,6 +25,7 @@ public static class JobFingerprint
             ["format"] = options.Format.ToString().ToLowerInvariant(),
             ["skip"] = string.Join(',', options.Skip),
             ["equalize"] = options.Equalize ? "yes" : "no",
+            ["fit scales"] = options.FitScales ? "yes" : "no",
             ["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture),
             ["factors"] = options.Fisher?.Source.ToText() ?? "none",
         };

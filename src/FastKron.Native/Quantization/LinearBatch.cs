@@ -22,6 +22,7 @@ public sealed class LinearBatch : IDisposable
     private readonly LinearQuantizerOptions _options;
     private readonly StageClock<RoundingPhase>? _clock;
     private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly IReadOnlyList<LinearInput> _inputs;
     private readonly Member[] _members;
     private readonly Side _output;
     private readonly Side _input;
@@ -33,7 +34,7 @@ public sealed class LinearBatch : IDisposable
     internal LinearBatch(
         IBackend backend, LinearQuantizerOptions options, double codeScale, IReadOnlyList<LinearInput> inputs, StageClock<RoundingPhase>? clock, CancellationToken cancellation)
     {
-        (_backend, _options, _clock) = (backend, options, clock);
+        (_backend, _options, _inputs, _clock) = (backend, options, inputs, clock);
         int count = inputs.Count, m = inputs[0].Weights.Rows, n = inputs[0].Weights.Columns;
         _members = new Member[count];
         _output = new Side(backend, count, m, inputs.Any(i => i.Factors?.HOut is not null));
@@ -79,14 +80,19 @@ public sealed class LinearBatch : IDisposable
             double proxy = Of(Loss.Rounded, b);
             if (!double.IsFinite(proxy) || !double.IsFinite(Of(Loss.Whole, b)) || !double.IsFinite(Of(Loss.Error, b)))
                 throw new ArithmeticException($"{member.Name}: rounding gave a loss of {proxy} and an error of {Of(Loss.Error, b)}, expected finite numbers; nothing of this matrix was kept");
-            var statistics = new RoundingStatistics(
-                member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * scale * scale * member.Output.Unit * member.Input.Unit,
-                scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, member.Fallback, seconds);
+            double unit = (double)scale * scale * member.Output.Unit * member.Input.Unit;
             float[] outputScale = new float[_batch.Rows];
             TensorPrimitives.Multiply(member.OutputScale.Span, scale, outputScale);
-            results[b] = new RoundedLinear(
-                new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputScale.ToArray(), outputScale),
-                statistics);
+            var weights = new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputScale.ToArray(), outputScale);
+            if (_options.FitScales && scale > 0)
+            {
+                (weights, double gain) = Fit(b, weights);
+                proxy -= gain / unit;
+            }
+            var statistics = new RoundingStatistics(
+                member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * unit,
+                scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, member.Fallback, seconds);
+            results[b] = new RoundedLinear(weights, statistics);
         }
         return results;
     }
@@ -96,6 +102,16 @@ public sealed class LinearBatch : IDisposable
     {
         foreach (IDisposable? tensor in new IDisposable?[] { _batch.W, _batch.U, _batch.V, _output, _input, _tiles, _losses })
             tensor?.Dispose();
+    }
+
+    // Factors that were not used are no metric.
+    private (QuantizedWeights Weights, double Gain) Fit(int b, QuantizedWeights weights)
+    {
+        using StageClock<RoundingPhase>.Scope fitting = Enter(RoundingPhase.Scales);
+        static ChannelScales.Metric Of(Tensor? factor, FactorDamping damping) => new(damping.Sigma > 0 ? factor : null, damping.Sigma * damping.Unit);
+        Member member = _members[b];
+        var scales = new ChannelScales(_backend, Of(_inputs[b].Factors?.HOut, member.Output), Of(_inputs[b].Factors?.HIn, member.Input));
+        return scales.Fit(weights, member.Scale, _inputs[b].Weights);
     }
 
     private void Prepare(IReadOnlyList<LinearInput> inputs, double codeScale, CancellationToken cancellation)

@@ -23,6 +23,9 @@ public sealed record LinearQuantizerOptions
     /// <summary>Whether rows and columns are scaled to equal mean squares first; the scales are part of the stored SU and SV.</summary>
     public bool Equalize { get; init; }
 
+    /// <summary>Whether the scales of input and output channels, SU and SV, are fitted after rounding (<see cref="ChannelScales"/>).</summary>
+    public bool FitScales { get; init; }
+
     /// <summary>Arithmetic of the encoder: packed half changes the mean squared error by .02 % and is 1.6 times as fast where a device has it.</summary>
     public CostPrecision Costs { get; init; } = CostPrecision.PackedHalf;
 

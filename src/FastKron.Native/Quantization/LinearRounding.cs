@@ -25,7 +25,7 @@ internal sealed class LinearRounding(IBackend backend, ModelFolder folder, Linea
     {
         using var clock = new StageClock<RoundingPhase>(backend);
         var quantizer = new LinearQuantizer(backend, settings) { Clock = clock };
-        LinearBatch? rounding = null;
+        Work? rounding = null;
         IReadOnlyList<LinearShape> members = [];
         try
         {
@@ -33,13 +33,13 @@ internal sealed class LinearRounding(IBackend backend, ModelFolder folder, Linea
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 KroneckerFactors?[] fitted = Read(next);
-                IReadOnlyList<RoundedLinear> results = rounding?.Collect() ?? [];
+                IReadOnlyList<RoundedLinear> results = rounding?.Batch.Collect() ?? [];
                 rounding?.Dispose();
                 rounding = null;
                 if (next.Count > 0)
                 {
                     rounding = Prepare(quantizer, next, fitted, cancellationToken);
-                    rounding.Round(cancellationToken);
+                    rounding.Batch.Round(cancellationToken);
                 }
                 foreach ((LinearShape linear, RoundedLinear result) in members.Zip(results))
                     accept(linear, result);
@@ -74,7 +74,7 @@ internal sealed class LinearRounding(IBackend backend, ModelFolder folder, Linea
         return read;
     }
 
-    private LinearBatch Prepare(LinearQuantizer quantizer, IReadOnlyList<LinearShape> linears, KroneckerFactors?[] fitted, CancellationToken cancellationToken)
+    private Work Prepare(LinearQuantizer quantizer, IReadOnlyList<LinearShape> linears, KroneckerFactors?[] fitted, CancellationToken cancellationToken)
     {
         var inputs = new List<LinearInput>(linears.Count);
         try
@@ -84,14 +84,30 @@ internal sealed class LinearRounding(IBackend backend, ModelFolder folder, Linea
                 using StageClock<RoundingPhase>.Scope loading = StageClock.Enter(quantizer.Clock, RoundingPhase.Loading);
                 inputs.Add(new LinearInput(linear.Name, linear.Index, folder.Load(backend, linear.Name + ".weight", linear.Rows, linear.Columns, DType.F32), factor));
             }
-            return quantizer.Prepare(inputs, cancellationToken);
+            return new Work(quantizer.Prepare(inputs, cancellationToken), inputs);
         }
-        finally
+        catch
         {
-            foreach (LinearInput input in inputs)
-                input.Weights.Dispose();
-            foreach (KroneckerFactors? factor in fitted)
-                factor?.Dispose();
+            Dispose(inputs, fitted);
+            throw;
+        }
+    }
+
+    private static void Dispose(IEnumerable<LinearInput> inputs, IEnumerable<KroneckerFactors?> factors)
+    {
+        foreach (LinearInput input in inputs)
+            input.Weights.Dispose();
+        foreach (KroneckerFactors? factor in factors)
+            factor?.Dispose();
+    }
+
+    /// <summary>A batch and what it needs until it is collected.</summary>
+    private sealed record Work(LinearBatch Batch, IReadOnlyList<LinearInput> Inputs) : IDisposable
+    {
+        public void Dispose()
+        {
+            Batch.Dispose();
+            LinearRounding.Dispose(Inputs, Inputs.Select(input => input.Factors));
         }
     }
 }

@@ -55,6 +55,9 @@ public sealed record QuantizationOptions
     /// <summary>Whether rows and columns are scaled to equal mean squares before a matrix is rounded.</summary>
     public bool Equalize { get; init; } = true;
 
+    /// <summary>Whether the scales of channels are fitted after a matrix is rounded.</summary>
+    public bool FitScales { get; init; } = true;
+
     /// <summary>How each matrix is rounded: HYB code, kernel layout, the specification's scale and damping.</summary>
-    internal LinearQuantizerOptions LinearSettings => new() { Codebook = TrellisCodes.Hybrid(Bits), Seed = Seed, Equalize = Equalize };
+    internal LinearQuantizerOptions LinearSettings => new() { Codebook = TrellisCodes.Hybrid(Bits), Seed = Seed, Equalize = Equalize, FitScales = FitScales };
 }

@@ -4,7 +4,7 @@ namespace FastKron.Native.Quantization;
 /// <param name="Method">two-sided (A and B), ldlq (B alone), ldlq-output (A alone) or none.</param>
 /// <param name="ProxyError">tr(E B Eᵀ A) / tr(W B Wᵀ A), damped factors.</param>
 /// <param name="AbsoluteProxyError">tr(E B Eᵀ A) in units of the weights, damped factors.</param>
-/// <param name="RelativeWeightError">‖E‖²_F / ‖W‖²_F.</param>
+/// <param name="RelativeWeightError">‖E‖²_F / ‖W‖²_F, before the scales of channels are fitted.</param>
 /// <param name="WeightScale">Wscale.</param>
 /// <param name="DampingOut">σ added to the diagonal of A (mean diagonal 1) until the factorisation succeeded; 0 without A.</param>
 /// <param name="DampingIn">The same for B.</param>

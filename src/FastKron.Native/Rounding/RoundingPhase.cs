@@ -21,6 +21,9 @@ public enum RoundingPhase
     /// <summary>Paths to their places in the packed codes.</summary>
     Packing,
 
+    /// <summary>Fit of the channels' scales.</summary>
+    Scales,
+
     /// <summary>Sums that are reported.</summary>
     Losses,
 

@@ -86,6 +86,8 @@ internal static partial class OperationCases
         from item in DotCases(shape, type).Concat([AxpyCase(shape, type), ScaleCase(shape, type), FillCase(shape, type)])
         select item;
 
+    private static IEnumerable<OperationCase> MultiplyCases => from shape in new[] { (1, 1), (3, 65), (300, 301) } select MultiplyCase(shape);
+
     private static IEnumerable<OperationCase> FactorCases =>
     [
         // One, in and beyond the first leaf of either backend (64, 128), several levels of halves.
@@ -187,6 +189,22 @@ internal static partial class OperationCases
             {
                 backend.Convert(old, y);
                 backend.Axpy(-1.5, x, y);
+            }
+        });
+
+    // A product is rounded.
+    private static OperationCase MultiplyCase((int Rows, int Columns) shape) =>
+        Case("matrix", $"Multiply {shape}", SingleRounding, operands =>
+        {
+            Tensor x = operands.Normal(DType.F32, shape.Rows, shape.Columns), old = operands.Normal(DType.F32, shape.Rows, shape.Columns);
+            Tensor y = operands.Output(DType.F32, shape.Rows, shape.Columns);
+            double[] expected = [.. operands.Read(x).Zip(operands.Read(old), (first, second) => first * second)];
+            return new(Execute, () => operands.Error(y, expected), x.Length, 3.0 * x.Bytes);
+
+            void Execute(IBackend backend)
+            {
+                backend.Convert(old, y);
+                backend.Multiply(x, y);
             }
         });
 
