@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using FastKron.Native.Benchmarking;
-using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Quantization;
 using Spectre.Console;
@@ -26,7 +25,7 @@ internal static class BenchRoundingCommand
             using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
             var benchmark = new ModelRoundingBenchmark(folder, Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)) + ".rounding")
             {
-                Settings = new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(parsed.GetValue(bits)), Equalize = true },
+                Bits = parsed.GetValue(bits),
                 Layers = parsed.GetValue(layers),
             };
             var display = new ProgressDisplay(quiet: false);

@@ -36,7 +36,7 @@ internal static class ExperimentCommand
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable(DataVariable) ?? ".",
     };
     private static readonly Option<string> Results = new("--output") { Description = "folder for the cells (OUTPUT/cells), the table (.md, .html, .json), the plots (.svg) and the records (.jsonl)", Required = true };
-    private static readonly Option<int[]> Bits = new("--bits") { Description = "of the settings' bits only these", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<double[]> Bits = new("--bits") { Description = "of the settings' bits only these", AllowMultipleArgumentsPerToken = true };
     private static readonly Option<string?> Records = new("--records") { Description = "folder whose quality.jsonl and tasks.jsonl also get the records, in the place of those of the same cases" };
     private static readonly Option<bool> Plan = new("--plan") { Description = "print what is not measured yet with its estimated cost, and stop" };
     private static readonly Option<bool> Tables = new("--tables") { Description = "measure nothing: write the table of the cells that are there, missing ones marked" };

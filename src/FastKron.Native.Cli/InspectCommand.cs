@@ -51,17 +51,21 @@ internal static class InspectCommand
         ModelConfig c = folder.Config;
         Console.WriteLine(Text($"{folder.Path}: {c.Family}, {c.Layers} blocks, hidden {c.HiddenSize}, MLP {c.IntermediateSize}, heads {c.Heads}/{c.KeyHeads} of {c.HeadDimension}, vocabulary {c.VocabularySize}, context {c.MaxPositions}, {(c.TiedHead ? "tied" : "own")} head"));
         if (c.Quantization is { } q)
-            Console.WriteLine(Text($"quantized: {q.DecodeMode}, K = {q.Bits}{(q.ValueBits is { } v ? $" ({v} for v_proj)" : "")}, V = {q.Vector}{(q.SkipList.Count > 0 ? $", dense: {string.Join(", ", q.SkipList)}" : "")}"));
+            Console.WriteLine(Text($"quantized: {q.DecodeMode}, K = {q.Bits}{(q.ValueBits is { } v ? $" ({v} for v_proj)" : "")}{Others(q)}, V = {q.Vector}{(q.SkipList.Count > 0 ? $", dense: {string.Join(", ", q.SkipList)}" : "")}"));
         WriteTable(tensors);
         if (File.Exists(Path.Combine(path, ReportFiles.Json)))
             ShowReport(ReportFiles.Read(path));
     }
 
+    // Linears at another rate, those of one rate together.
+    private static string Others(QuantizationParameters q) => q.LinearBits is null ? ""
+        : $" ({string.Join("; ", q.LinearBits.GroupBy(pair => pair.Value, pair => pair.Key).OrderBy(rate => rate.Key).Select(rate => $"{rate.Key} for {string.Join(", ", rate)}"))})";
+
     private static void ShowReport(QuantizationReport report)
     {
-        Table table = Output.Table("matrix", "method", "bits", "proxy error", "weight error");
+        Table table = Output.Table("matrix", "method", "K", "stored bits", "proxy error", "weight error");
         foreach (LinearReport l in report.Linears)
-            table.Row(l.Name, l.Rounding.Method, Text($"{l.StoredBits:F3}"), Text($"{l.Rounding.ProxyError:G4}"), Text($"{l.Rounding.RelativeWeightError:G4}"));
+            table.Row(l.Name, l.Rounding.Method, Text($"{l.CodeBits}"), Text($"{l.StoredBits:F3}"), Text($"{l.Rounding.ProxyError:G4}"), Text($"{l.Rounding.RelativeWeightError:G4}"));
         Output.Write(table);
     }
 

@@ -58,6 +58,7 @@ internal sealed class JobOptions
         Seed = parsed.GetValue(_seed),
         Equalize = parsed.GetValue(_preset) != "published",
         FitScales = parsed.GetValue(_preset) != "published",
+        Propagate = parsed.GetValue(_preset) == "published" ? 0 : null,
         Warn = Output.Warn,
     };
 

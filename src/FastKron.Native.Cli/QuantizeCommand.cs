@@ -15,26 +15,29 @@ internal static class QuantizeCommand
     public static Command Create()
     {
         var job = new JobOptions();
-        var bits = new Option<int>("--bits") { Description = "bits per weight: 2, 3 or 4", Required = true };
-        bits.AcceptOnlyFromAmong("2", "3", "4");
+        var bits = new Option<double>("--bits") { Description = "bits per weight: 2, 3 or 4, or an average between them such as 2.5, shared out among the matrices so that the predicted loss is least", Required = true };
         var output = new Option<string>("--output") { Description = "folder to make; must not exist", Required = true };
         var format = new Option<string>("--format") { Description = "qtip (trellis codes) or dense (decoded weights, a standard bf16 model)", DefaultValueFactory = _ => "qtip" };
         format.AcceptOnlyFromAmong("qtip", "dense");
         var skip = new Option<string>("--skip") { Description = "linears left dense, by kind or matrix: gate,up or 0_q,3_down", DefaultValueFactory = _ => "" };
         var factorsFrom = new Option<string?>("--factors-from") { Description = "use the factor files of this folder: made by fastkron factors, or FastKron's (XF, YF) or YAQA's (*_hin.pt, *_hout.pt)" };
+        var propagate = new Option<double?>("--propagate") { Description = "share, 0 to 1, in which each matrix makes up for what rounding those before it did to its inputs; 0: each on its own (default: 0.75 where calibration tokens come with the factors)" };
+        var propagateTokens = new Option<int>("--propagate-tokens") { Description = "calibration tokens that are taken through the partly quantized model for that", DefaultValueFactory = _ => 65_536 };
         var dryRun = new Option<bool>("--dry-run") { Description = "print the plan and stop" };
         var evaluate = new Option<string?>("--evaluate") { Description = "afterwards measure original and result on this text: FILE, FILE:rows or self:TOKENS", HelpName = "TEXT" };
         var block = new Option<int?>("--block") { Description = "tokens of an evaluation block" };
         var maxBlocks = new Option<int?>("--max-blocks") { Description = "use only the first so many evaluation blocks" };
         var prompt = new Option<string?>("--prompt") { Description = "with --evaluate: a text that both models continue greedily" };
         var json = new Option<bool>("--json") { Description = "print the report as JSON" };
-        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, format, skip, factorsFrom, dryRun, evaluate, block, maxBlocks, prompt, json };
+        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
         job.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using IBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
-            QuantizationOptions options = job.Read(parsed, parsed.GetRequiredValue(output)) with
+            QuantizationOptions read = job.Read(parsed, parsed.GetRequiredValue(output)), options = read with
             {
+                Propagate = parsed.GetValue(propagate) ?? read.Propagate,
+                PropagatedTokens = parsed.GetValue(propagateTokens),
                 Bits = parsed.GetRequiredValue(bits),
                 Format = parsed.GetValue(format) == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
                 Skip = JobOptions.Split(parsed.GetValue(skip)),
@@ -78,7 +81,7 @@ internal static class QuantizeCommand
     private static void Write(QuantizationReport report)
     {
         Table table = Output.Table("", "original", "quantized");
-        table.Row("code bits per weight", "", Number($"{report.Size.CodeBits:G4}"));
+        table.Row("code bits per weight", "", Number($"{report.Size.CodeBits:G6}"));
         table.Row("stored bits per weight, quantized linears", "", Number($"{report.Size.StoredBits:F3}"));
         table.Row("safetensors, MB", Number($"{report.Size.OriginalBytes / 1e6:F2}"), Number($"{report.Size.OutputBytes / 1e6:F2}"));
         if (report.Evaluation is { } evaluation)

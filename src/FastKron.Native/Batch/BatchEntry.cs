@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 
 namespace FastKron.Native.Batch;
@@ -16,8 +17,8 @@ public sealed record BatchEntry
     /// <summary>See <see cref="BatchMethods"/>.</summary>
     public IReadOnlyList<string> Methods { get; set; } = ["likelihood"];
 
-    /// <summary>2, 3 or 4; 16 for the method original.</summary>
-    public IReadOnlyList<int> Bits { get; set; } = [2];
+    /// <summary>2, 3 or 4, or averages between them such as 2.5; 16 for the method original.</summary>
+    public IReadOnlyList<double> Bits { get; set; } = [2];
 
     /// <summary>qtip or dense.</summary>
     public string Format { get; set; } = "qtip";
@@ -51,6 +52,9 @@ public sealed record BatchEntry
 
     /// <summary>Whether rows and columns are scaled to equal mean squares before rounding; null for yes, but no for the method published.</summary>
     public bool? Equalize { get; set; }
+
+    /// <summary>Share in which matrices make up for moved inputs; null for the default, 0 for the method published.</summary>
+    public double? Propagate { get; set; }
 
     /// <summary>Whether results are only measured: each job leaves what it measured and no model.</summary>
     public bool MeasureOnly { get; set; }
@@ -93,12 +97,14 @@ public sealed record BatchEntry
         bool original = Methods.Contains(BatchMethods.Original);
         if (original && (Methods.Count > 1 || Bits is not [16] || !MeasureOnly))
             return ("methods", $"{BatchMethods.Original} with other methods or bits, or without measure_only", $"{BatchMethods.Original} alone at 16 bits, which is only measured");
-        if (!original && Bits.FirstOrDefault(bits => bits is < 2 or > 4, 2) is var bad && bad != 2)
-            return ("bits", $"{bad}", "2, 3 or 4");
+        if (!original && Bits.FirstOrDefault(bits => bits is not (>= 2 and <= 4), 2) is var bad && bad != 2)
+            return ("bits", string.Create(CultureInfo.InvariantCulture, $"{bad}"), "numbers from 2 to 4");
         if (RotationSeeds?.Count == 0)
             return ("rotation_seeds", "none", "at least one");
         if (Evaluate is null && (MeasureOnly || Tasks.Count > 0))
             return ("evaluate", "none", "a text, as measure_only and tasks need");
+        if (Propagate is { } share && share is not (>= 0 and <= 1))
+            return ("propagate", string.Create(CultureInfo.InvariantCulture, $"{share}"), "a number from 0 to 1");
         if (Format is not ("qtip" or "dense"))
             return ("format", $"'{Format}'", "qtip or dense");
         (string, int?, int)[] numbers =

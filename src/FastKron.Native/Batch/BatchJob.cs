@@ -12,7 +12,7 @@ namespace FastKron.Native.Batch;
 /// <param name="Bits">Bits per weight.</param>
 /// <param name="Seed">Seed of the signs.</param>
 /// <param name="Name">Unique in the batch, and the name of the result.</param>
-public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, int Bits, ulong Seed, string Name)
+public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, double Bits, ulong Seed, string Name)
 {
     /// <summary>The result: a folder, or of a job that is only measured the file of a <see cref="BatchMeasurement"/>.</summary>
     public string Output => Path.Combine(Folder, Entry.MeasureOnly ? Name + ".json" : Name);
@@ -50,6 +50,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
         Seed = Entry.Seed,
         Equalize = Entry.Equalize ?? Method != BatchMethods.Published,
         FitScales = Method != BatchMethods.Published,
+        Propagate = Entry.Propagate ?? (Method == BatchMethods.Published ? 0 : null),
         Warn = warn,
     };
 
@@ -86,6 +87,8 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, in
             settings["rotation_seed"] = Text(Seed);
         if (Entry.Equalize is { } equalize)
             settings["equalize"] = equalize ? "yes" : "no";
+        if (Entry.Propagate is { } share)
+            settings["propagate"] = Text(share);
         if (Entry.Tasks.Count > 0)
             settings["tasks"] = $"{string.Join(',', Entry.Tasks.Select(Named))}, limit {Text(Entry.Limit)}";
         if (!HasFactors)

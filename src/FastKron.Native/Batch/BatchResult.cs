@@ -29,7 +29,7 @@ public enum BatchState
 /// <param name="Seconds">Seconds of all stages of the job, without those of shared factors.</param>
 /// <param name="Accuracy">Mean accuracy of its tasks; null where none was asked for.</param>
 public sealed record BatchResult(
-    string Name, string Model, string Method, int Bits, BatchState State, string? Error = null, string? Output = null, double? StoredBits = null,
+    string Name, string Model, string Method, double Bits, BatchState State, string? Error = null, string? Output = null, double? StoredBits = null,
     double? Perplexity = null, double? OriginalPerplexity = null, double? Divergence = null, double? DivergenceError = null, double? Seconds = null,
     double? Accuracy = null);
 

@@ -32,8 +32,12 @@ public sealed record ModelRoundingBenchmark(string Model, string WorkFolder)
     private const int OutlierEvery = 128;
     private const double OutlierScale = 8;
 
-    /// <summary>How linears are quantized.</summary>
-    public LinearQuantizerOptions Settings { get; init; } = new() { Codebook = TrellisCodes.Hybrid(2), Equalize = true };
+    /// <summary>Bits per weight: 2, 3 or 4.</summary>
+    public int Bits { get; init; } = 2;
+
+    private QuantizationOptions Options => new() { Model = Model, Output = WorkFolder, Bits = Bits, Propagate = 0 };
+
+    private LinearQuantizerOptions Settings => Options.LinearSettings(Bits);
 
     /// <summary>Blocks of the model that is meant, where the folder has only some of them; null for the folder's own.</summary>
     public int? Layers { get; init; }
@@ -55,7 +59,7 @@ public sealed record ModelRoundingBenchmark(string Model, string WorkFolder)
             double fill = Fill(backend.TilesAtOnce, LinearRounding.Batches(new LinearQuantizer(backend, Settings), selection.Quantized));
 
             using RunDirectory run = RunDirectory.Open(WorkFolder, new Dictionary<string, string> { ["benchmark"] = Suite });
-            var rounding = new RoundingStage(folder, selection, Settings, FactorsOf, run, progress);
+            var rounding = new RoundingStage(Options, folder, selection, _ => Bits, FactorsOf, () => null, run, progress);
             long start = Stopwatch.GetTimestamp();
             rounding.Run(backend, cancellationToken);
             double seconds = Seconds();

@@ -14,6 +14,15 @@ public sealed record CalibrationSet(IReadOnlyList<int[]> Sequences, string Sourc
     /// <summary>Tokens of all sequences.</summary>
     public long Tokens => Sequences.Sum(s => (long)s.Length);
 
+    /// <summary>The first sequences with together at most so many tokens; the first at least. Sets are shuffled when they are made.</summary>
+    public IReadOnlyList<int[]> Take(long tokens)
+    {
+        int count = 0;
+        for (long left = tokens; count < Sequences.Count && (left -= Sequences[count].Length) >= 0;)
+            count++;
+        return [.. Sequences.Take(Math.Max(1, count))];
+    }
+
     /// <summary>Makes a set and its hash.</summary>
     /// <inheritdoc cref="CalibrationSet(IReadOnlyList{int[]}, string, int, string)"/>
     public static CalibrationSet Create(IReadOnlyList<int[]> sequences, string source, int documents)

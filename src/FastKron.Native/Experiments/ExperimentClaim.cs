@@ -22,5 +22,5 @@ public sealed record ExperimentClaim
     public required double AtMost { get; set; }
 
     /// <summary>Bits per weight at which it is made; null for all.</summary>
-    public IReadOnlyList<int>? Bits { get; set; }
+    public IReadOnlyList<double>? Bits { get; set; }
 }

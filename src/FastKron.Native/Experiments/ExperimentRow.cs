@@ -28,7 +28,7 @@ public sealed record ExperimentRow
     public int? Context { get; set; }
 
     /// <summary>Bits per weight; null for the settings'.</summary>
-    public IReadOnlyList<int>? Bits { get; set; }
+    public IReadOnlyList<double>? Bits { get; set; }
 
     /// <summary>Seeds of the signs; null for the settings'.</summary>
     public IReadOnlyList<ulong>? RotationSeeds { get; set; }

@@ -44,7 +44,7 @@ public sealed class ExperimentRun
     /// <param name="output">Folder of the results.</param>
     /// <param name="bits">Of the settings' bits only these; null for all.</param>
     /// <exception cref="ArgumentException">Two models of one name, or no cell.</exception>
-    public ExperimentRun(ExperimentSettings settings, IReadOnlyList<ExperimentModel> models, string data, string output, IReadOnlyCollection<int>? bits = null)
+    public ExperimentRun(ExperimentSettings settings, IReadOnlyList<ExperimentModel> models, string data, string output, IReadOnlyCollection<double>? bits = null)
     {
         if (models.GroupBy(m => m.Name).FirstOrDefault(g => g.Count() > 1)?.Key is { } twice)
             throw new ArgumentException($"--model: found {twice} twice, expected every name once; give NAME=FOLDER");
@@ -97,11 +97,11 @@ public sealed class ExperimentRun
         return measurement;
     }
 
-    private static IEnumerable<ExperimentCell> CellsOf(ExperimentSettings settings, ExperimentModel model, ExperimentVariant line, string data, string folder, IReadOnlyCollection<int>? only)
+    private static IEnumerable<ExperimentCell> CellsOf(ExperimentSettings settings, ExperimentModel model, ExperimentVariant line, string data, string folder, IReadOnlyCollection<double>? only)
     {
         BatchEntry entry = settings.Entry(model.Folder, data, line) with { Name = model.Name };
         bool original = line.Row.Method == BatchMethods.Original;
-        foreach (int bits in entry.Bits.Where(bits => original || only is null || only.Contains(bits)))
+        foreach (double bits in entry.Bits.Where(bits => original || only is null || only.Contains(bits)))
         {
             foreach (ulong seed in entry.RotationSeeds!)
             {

@@ -38,7 +38,7 @@ public sealed record ExperimentSettings
     public int? Limit { get; set; }
 
     /// <summary>Bits per weight.</summary>
-    public IReadOnlyList<int> Bits { get; set; } = [2];
+    public IReadOnlyList<double> Bits { get; set; } = [2];
 
     /// <summary>Seeds of the signs, the same for every method.</summary>
     public IReadOnlyList<ulong> RotationSeeds { get; set; } = [0];
@@ -54,6 +54,9 @@ public sealed record ExperimentSettings
 
     /// <summary>Whether rows and columns are scaled to equal mean squares before rounding, by every method.</summary>
     public bool Equalize { get; set; } = true;
+
+    /// <summary>Share in which matrices make up for moved inputs, by every method that has calibration tokens; 0 rounds each on its own, as a method without has to.</summary>
+    public double Propagate { get; set; }
 
     /// <summary>The rows.</summary>
     [JsonRequired]
@@ -148,6 +151,7 @@ public sealed record ExperimentSettings
             RotationSeeds = original ? [Seed] : variant.Row.RotationSeeds ?? RotationSeeds,
             MeasureOnly = true,
             Equalize = Equalize,
+            Propagate = variant.Row.Method is BatchMethods.Original or BatchMethods.None ? 0 : Propagate,
             Calibration = [.. Calibration.Select(In)],
             Tokens = variant.Tokens ?? 1,
             Gradients = variant.Row.Gradients ?? Gradients,

@@ -78,7 +78,7 @@ public sealed record ExperimentLine
 /// <param name="Model">Name of the model.</param>
 /// <param name="Bits">Bits per weight.</param>
 /// <param name="Lines">Lines in the order of the settings; the original, where it is measured, is in every section.</param>
-public sealed record ExperimentSection(string Model, int Bits, IReadOnlyList<ExperimentLine> Lines);
+public sealed record ExperimentSection(string Model, double Bits, IReadOnlyList<ExperimentLine> Lines);
 
 /// <summary>Where measurements come from.</summary>
 /// <param name="Backend">Device.</param>
@@ -105,7 +105,7 @@ public sealed record ExperimentTable(
         var verdicts = new List<ExperimentVerdict>();
         foreach (var model in cells.GroupBy(c => c.Cell.Model.Name))
         {
-            foreach (int bits in model.Where(c => c.Cell.Job.Method != BatchMethods.Original).Select(c => c.Cell.Job.Bits).Distinct().Order())
+            foreach (double bits in model.Where(c => c.Cell.Job.Method != BatchMethods.Original).Select(c => c.Cell.Job.Bits).Distinct().Order())
             {
                 MeasuredLine[] lines = [.. model.Where(c => c.Cell.Job.Method == BatchMethods.Original || c.Cell.Job.Bits == bits).GroupBy(c => c.Cell.Line).Select(line => new MeasuredLine(line.Key, [.. line]))];
                 MeasuredLine[] rivals = [.. settings.Rivals.Select(name => lines.FirstOrDefault(l => l.Name == name)).OfType<MeasuredLine>()];

@@ -32,12 +32,12 @@ public enum ExperimentOutcome
 /// <param name="Low">Lower end of its 95 % interval, from blocks and seeds.</param>
 /// <param name="High">Upper end.</param>
 public sealed record ExperimentVerdict(
-    string Claim, string Model, int Bits, string Line, string Against, double AtMost, ExperimentOutcome Outcome, double? Ratio = null, double? Low = null, double? High = null)
+    string Claim, string Model, double Bits, string Line, string Against, double AtMost, ExperimentOutcome Outcome, double? Ratio = null, double? Low = null, double? High = null)
 {
     private const double HalfInterval = 1.96;                   // standard errors of a 95 % interval
 
     /// <summary>Decides a claim.</summary>
-    internal static ExperimentVerdict Of(ExperimentClaim claim, string model, int bits, SeededSample? line, SeededSample? against)
+    internal static ExperimentVerdict Of(ExperimentClaim claim, string model, double bits, SeededSample? line, SeededSample? against)
     {
         var open = new ExperimentVerdict(claim.Text, model, bits, claim.Line, claim.Against, claim.AtMost, ExperimentOutcome.NotMeasured);
         if (line is null || against is null || line.RatioTo(against) is not (double ratio, double error))

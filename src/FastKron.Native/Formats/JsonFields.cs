@@ -135,8 +135,11 @@ internal readonly struct JsonFields
         return (uint)index < (uint)count ? index : throw Bad(name, $"a whole number from 0 to {count - 1}");
     }
 
+    /// <summary>Names of all fields.</summary>
+    public IEnumerable<string> Keys => _object.EnumerateObject().Select(p => p.Name);
+
     /// <summary>Names of all fields, for messages.</summary>
-    public string Names => string.Join(", ", _object.EnumerateObject().Select(p => p.Name));
+    public string Names => string.Join(", ", Keys);
 
     /// <summary>A list of strings; empty where absent.</summary>
     public List<string> Texts(string name)

@@ -152,17 +152,27 @@ public static class ModelConfigReader
         string mode = fields.Text("decode_mode") ?? throw fields.Bad("decode_mode", "a code's name");
         List<string> skipped = fields.Texts("skip_list");
         foreach (string name in skipped)
-        {
-            int separator = name.IndexOf('_', StringComparison.Ordinal);
-            if (separator < 1 || !int.TryParse(name.AsSpan(0, separator), System.Globalization.NumberStyles.None, null, out int layer) || layer >= layers
-                || name.AsSpan(separator + 1) is not ("q" or "k" or "v" or "o" or "gate" or "up" or "down"))
-            {
-                throw fields.Bad("skip_list", $"names as 0_q: a layer below {layers} and one of q, k, v, o, gate, up, down");
-            }
-        }
+            ModulePath(name, "skip_list");
+        Dictionary<string, int>? own = null;
+        if (fields.Object("K_linear") is { } list)
+            own = list.Keys.ToDictionary(name => ModulePath(name, "K_linear"), name => list.RequiredInt32(name, 1, 8), StringComparer.Ordinal);
         return new QuantizationParameters(
             fields.RequiredInt32("K", 1, 8), fields.RequiredInt32("V", 1, 8), mode, fields.Int32("tlut_bits", 0, 16) ?? 0, skipped,
-            fields.Int32("K_v_proj", 1, 8));
+            fields.Int32("K_v_proj", 1, 8), own);
+
+        string ModulePath(string name, string field)
+        {
+            int separator = name.IndexOf('_', StringComparison.Ordinal);
+            if (separator > 0 && int.TryParse(name.AsSpan(0, separator), System.Globalization.NumberStyles.None, null, out int layer) && layer < layers)
+            {
+                foreach (BlockLinear linear in BlockLinears.All)
+                {
+                    if (QuantizedCheckpoint.SkipName(linear, layer) == name)
+                        return linear.ModulePath(layer);
+                }
+            }
+            throw fields.Bad(field, $"names as 0_q: a layer below {layers} and one of q, k, v, o, gate, up, down");
+        }
 
         void Require(string name, bool holds, string supported)
         {

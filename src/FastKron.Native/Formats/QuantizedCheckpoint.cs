@@ -29,6 +29,10 @@ public static class QuantizedCheckpoint
     /// <summary>The name of a linear in <c>skip_list</c>.</summary>
     public static string SkipName(BlockLinear linear, int layer) => $"{layer}_{linear.ShortName()}";
 
+    /// <summary>All such names of a model, in model order.</summary>
+    internal static IEnumerable<string> Names(int layers) =>
+        Enumerable.Range(0, layers).SelectMany(layer => BlockLinears.All.Select(linear => SkipName(linear, layer)));
+
     /// <summary>Whether a folder holds codes for a linear.</summary>
     /// <param name="folder">A model folder.</param>
     /// <param name="module">Module path.</param>
@@ -92,7 +96,11 @@ public static class QuantizedCheckpoint
     }
 
     /// <summary>The <c>quip_params</c> of a folder.</summary>
-    internal static JsonObject Parameters(TrellisCodebook codebook, TrellisCodebook values, IReadOnlyList<string> skip)
+    /// <param name="codebook">Code of the linears that are not named.</param>
+    /// <param name="others">Those in the same code at another rate, by skip-list name.</param>
+    /// <param name="skip">Linears left dense.</param>
+    /// <param name="layers">Blocks of the model.</param>
+    internal static JsonObject Parameters(TrellisCodebook codebook, IReadOnlyDictionary<string, TrellisCodebook> others, IReadOnlyList<string> skip, int layers)
     {
         var parameters = new JsonObject
         {
@@ -108,9 +116,15 @@ public static class QuantizedCheckpoint
             ["split_for_tp"] = false,
             ["skip_list"] = skip.Count == 0 ? null : new JsonArray([.. skip.Select(static name => (JsonNode)name)]),
         };
-        if (values.Bits != codebook.Bits)
-            parameters["K_v_proj"] = values.Bits;
-        if (codebook.Name is "mul1" or "mcg")              // EXL3's codes, which QTIP's own loader has not
+        // QTIP can say that all value projections have another rate, and no more.
+        string[] values = [.. Enumerable.Range(0, layers).Select(layer => SkipName(BlockLinear.Value, layer)).Except(skip)];
+        bool onlyValues = others.Count > 0 && others.Values.Select(code => code.Bits).Distinct().Count() == 1 && others.Keys.ToHashSet().SetEquals(values);
+        if (onlyValues)
+            parameters["K_v_proj"] = others.Values.First().Bits;
+        else if (others.Count > 0)
+            parameters["K_linear"] = new JsonObject([.. Names(layers).Where(others.ContainsKey).Select(name => KeyValuePair.Create<string, JsonNode?>(name, others[name].Bits))]);
+        // EXL3's codes and rates of single linears, which QTIP's own loader has not.
+        if (codebook.Name is "mul1" or "mcg" || (others.Count > 0 && !onlyValues))
             parameters["fastkron_extension"] = true;
         return parameters;
     }

@@ -14,27 +14,29 @@ public sealed class QuantizedCheckpointWriter : IDisposable
 {
     private readonly ModelFolderWriter _folder;
     private readonly ModelConfig _config;
-    private readonly TrellisCodebook _codebook, _valueCodebook;
+    private readonly TrellisCodebook _codebook;
+    private readonly IReadOnlyDictionary<string, TrellisCodebook> _others;
     private readonly IReadOnlyList<string> _skip;
-    private readonly Dictionary<string, (int Rows, int Columns)> _pending = [];
+    private readonly Dictionary<string, (int Rows, int Columns, TrellisCodebook Code)> _pending = [];
     private readonly DType _signType;
 
     private QuantizedCheckpointWriter(
-        ModelFolder source, TrellisCodebook codebook, TrellisCodebook valueCodebook, IReadOnlyList<string> skip, string output, long shardBytes)
+        ModelFolder source, TrellisCodebook codebook, IReadOnlyDictionary<string, TrellisCodebook> others, IReadOnlyList<string> skip, string output, long shardBytes)
     {
-        (_config, _codebook, _valueCodebook, _skip) = (source.Config, codebook, valueCodebook, skip);
+        (_config, _codebook, _others, _skip) = (source.Config, codebook, others, skip);
         (_signType, SafetensorsType stored) = SignType(source);
         List<PlannedTensor> tensors = [];
         foreach (BlockLinear linear in BlockLinears.All)
         {
             for (int layer = 0; layer < _config.Layers; layer++)
             {
-                if (skip.Contains(QuantizedCheckpoint.SkipName(linear, layer)))
+                string name = QuantizedCheckpoint.SkipName(linear, layer), module = linear.ModulePath(layer);
+                if (skip.Contains(name))
                     continue;
-                string module = linear.ModulePath(layer);
                 (int rows, int columns) = linear.Shape(_config);
-                _pending.Add(module, (rows, columns));
-                foreach (SafetensorsTensor tensor in QuantizedCheckpoint.Tensors(module, rows, columns, CodeOf(module), stored))
+                TrellisCodebook code = others.GetValueOrDefault(name, codebook);
+                _pending.Add(module, (rows, columns, code));
+                foreach (SafetensorsTensor tensor in QuantizedCheckpoint.Tensors(module, rows, columns, code, stored))
                     tensors.Add(new PlannedTensor(tensor, Copied: false));
             }
         }
@@ -49,25 +51,30 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     /// <summary>Prepares the output beside its final place.</summary>
     /// <param name="source">The dense model; stays open until this is disposed.</param>
     /// <param name="output">Folder to make; must not exist.</param>
-    /// <param name="codebook">HYB at 2, 3 or 4 bits, or a computed code: that of all linears.</param>
+    /// <param name="codebook">HYB at 2, 3 or 4 bits, or a computed code: that of all linears but <paramref name="others"/>.</param>
     /// <param name="skip">Linears that stay dense, as <c>{layer}_{q|k|v|o|gate|up|down}</c>.</param>
     /// <param name="shardBytes">Largest file in bytes; one tensor is never split.</param>
-    /// <param name="valueCodebook">The same code at another rate for the value projections; null for the rate of all.</param>
+    /// <param name="others">The same code at another rate for some linears, by their names in <paramref name="skip"/>; null for none.</param>
     /// <exception cref="NotSupportedException">Another code, a quantized source, or a linear that is no multiple of 32 (computed codes: 16) both ways.</exception>
-    /// <exception cref="ArgumentException">The value projections have another code.</exception>
+    /// <exception cref="ArgumentException">Another code, a rate for what is no linear of the model, or one for a linear that stays dense.</exception>
     /// <exception cref="IOException">The output exists, or cannot be made.</exception>
     public static QuantizedCheckpointWriter Create(
         ModelFolder source, string output, TrellisCodebook codebook, IReadOnlyList<string> skip, long shardBytes = ModelFolderWriter.DefaultShardBytes,
-        TrellisCodebook? valueCodebook = null)
+        IReadOnlyDictionary<string, TrellisCodebook>? others = null)
     {
-        TrellisCodebook values = valueCodebook ?? codebook;
-        if (values.Name != codebook.Name)
-            throw new ArgumentException($"{output}: value projections in {values.Name}, expected {codebook.Name}, the code of all linears", nameof(valueCodebook));
+        others ??= new Dictionary<string, TrellisCodebook>();
         QuantizedCheckpoint.RequireSupported(codebook.Name, codebook.Bits, codebook.Vector, $"{output}: code");
-        QuantizedCheckpoint.RequireSupported(values.Name, values.Bits, values.Vector, $"{output}: code of the value projections");
+        foreach ((string name, TrellisCodebook code) in others)
+        {
+            if (code.Name != codebook.Name)
+                throw new ArgumentException($"{output}: {name} in {code.Name}, expected {codebook.Name}, the code of all linears", nameof(others));
+            QuantizedCheckpoint.RequireSupported(code.Name, code.Bits, code.Vector, $"{output}: code of {name}");
+        }
         if (source.Config.Quantization is not null)
             throw new NotSupportedException($"{source.Path}: is quantized already; supported is a dense model as source");
-        return new QuantizedCheckpointWriter(source, codebook, values, skip, output, shardBytes);
+        if (others.Keys.Except(QuantizedCheckpoint.Names(source.Config.Layers).Except(skip)).FirstOrDefault() is { } unknown)
+            throw new ArgumentException($"{output}: a rate for {unknown}, which is no quantized linear of this model", nameof(others));
+        return new QuantizedCheckpointWriter(source, codebook, others, skip, output, shardBytes);
     }
 
     /// <summary>Writes one linear.</summary>
@@ -100,7 +107,7 @@ public sealed class QuantizedCheckpointWriter : IDisposable
             throw new InvalidOperationException(
                 $"{_folder.Path}: {_pending.Count} linears were not written: {string.Join(", ", _pending.Keys.Take(5))}");
         }
-        _folder.Complete(config => config["quip_params"] = QuantizedCheckpoint.Parameters(_codebook, _valueCodebook, _skip), origin, cancellation);
+        _folder.Complete(config => config["quip_params"] = QuantizedCheckpoint.Parameters(_codebook, _others, _skip, _config.Layers), origin, cancellation);
     }
 
     /// <summary>Deletes what was written unless it was completed.</summary>
@@ -109,8 +116,6 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     /// <summary>The tensors that a linear becomes in a folder made of <paramref name="source"/>.</summary>
     internal static SafetensorsTensor[] TensorsOf(ModelFolder source, QuantizedWeights weights) =>
         QuantizedCheckpoint.Tensors(weights.Name, weights.Rows, weights.Columns, weights.Codebook, SignType(source).Item2);
-
-    private TrellisCodebook CodeOf(string module) => module.EndsWith(".v_proj", StringComparison.Ordinal) ? _valueCodebook : _codebook;
 
     // SU is kept in the model's type, as QTIP loads it: what config.json declares, else what the embedding has.
     private static (DType, SafetensorsType) SignType(ModelFolder source) => source.Config.TensorType switch
@@ -125,11 +130,11 @@ public sealed class QuantizedCheckpointWriter : IDisposable
     private void Check(QuantizedWeights weights)
     {
         string name = weights.Name;
-        if (!_pending.TryGetValue(name, out (int Rows, int Columns) shape))
+        if (!_pending.TryGetValue(name, out (int Rows, int Columns, TrellisCodebook Code) shape))
             throw new ArgumentException($"{_folder.Path}: {name} is no linear that waits to be written");
         if (weights.Rows != shape.Rows || weights.Columns != shape.Columns)
             throw new ArgumentException($"{name}: expected shape ({shape.Rows}, {shape.Columns}), found ({weights.Rows}, {weights.Columns})");
-        TrellisCodebook code = weights.Codebook, expected = CodeOf(name);
+        TrellisCodebook code = weights.Codebook, expected = shape.Code;
         if (code.Name != expected.Name || code.Bits != expected.Bits || code.Vector != expected.Vector || code.Table.Length != expected.Table.Length)
         {
             throw new ArgumentException(

@@ -22,6 +22,12 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
 
     private const string IdsExtension = ".ids";
 
+    /// <summary>The tokens behind the factors of a folder; null where it has none.</summary>
+    public static CalibrationSet? TokensOf(string factors) => HasTokens(factors) ? CalibrationSet.Load(Path.Combine(factors, IdsFile)) : null;
+
+    /// <summary>Whether a folder of factors has the tokens behind them.</summary>
+    public static bool HasTokens(string factors) => File.Exists(Path.Combine(factors, IdsFile));
+
     /// <summary>Whether the text comes from the model itself.</summary>
     public static bool IsSelf(IReadOnlyList<string> calibration) => calibration is [var only] && only.StartsWith(SelfPrefix, StringComparison.Ordinal);
 

@@ -40,6 +40,9 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
     /// <summary>The calibration text that was used; null where factors needed none.</summary>
     public CalibrationSet? Calibration => _calibration.Existing;
 
+    /// <summary>The tokens behind the factors, of this run or in the folder that they come from; null where there are none.</summary>
+    public CalibrationSet? Tokens => options.FactorsFrom is { } made ? CalibrationStage.TokensOf(made) : Calibration;
+
     /// <summary>Seconds that <see cref="Run"/> spent on the text.</summary>
     public double CalibrationSeconds { get; private set; }
 

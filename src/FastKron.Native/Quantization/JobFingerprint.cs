@@ -26,6 +26,7 @@ public static class JobFingerprint
             ["skip"] = string.Join(',', options.Skip),
             ["equalize"] = options.Equalize ? "yes" : "no",
             ["fit scales"] = options.FitScales ? "yes" : "no",
+            ["propagate"] = options.PropagatedShare > 0 ? $"{Number(options.PropagatedShare)} of {options.PropagatedTokens} tokens" : "0",
             ["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture),
             ["factors"] = options.Fisher?.Source.ToText() ?? "none",
         };
@@ -71,14 +72,14 @@ public static class JobFingerprint
         return $"{file.Split} {file.Marker} sha256 {HashFile(file.Path)}";
     }
 
-    // Files that a run reads: configuration, tokenizer, weights or factors.
+    // Files that a run reads: configuration, tokenizer, weights, factors or their tokens.
     private static string HashFolder(string path)
     {
         using var all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (string file in Directory.EnumerateFiles(path).Order(StringComparer.Ordinal))
         {
             string extension = Path.GetExtension(file);
-            if (extension is ".json" or ".safetensors" or ".model" or ".jinja" or ".txt" or ".pt")
+            if (extension is ".json" or ".safetensors" or ".model" or ".jinja" or ".txt" or ".pt" or ".ids")
                 all.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {HashFile(file)}\n"));
         }
         return Convert.ToHexStringLower(all.GetHashAndReset());

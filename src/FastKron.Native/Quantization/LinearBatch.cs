@@ -54,6 +54,15 @@ public sealed class LinearBatch : IDisposable
         }
     }
 
+    /// <summary>What each matrix would lose, in units of its weights, if the residual S were white and as large as the weights themselves: rms²(W) tr(D_out) tr(D_in).</summary>
+    /// <remarks>Feedback leaves a white residual, so this times the distortion of a code is the loss to expect of it. Waits.</remarks>
+    public IReadOnlyList<double> WhiteLosses()
+    {
+        double[] squares = SumsOfSquares();    // of scaled weights
+        return [.. _members.Select((member, b) => squares[b] / ((double)_batch.Rows * _batch.Columns) * member.Scale * member.Scale
+            * member.Output.Unit * member.Input.Unit * _output.Trace(b) * _input.Trace(b))];
+    }
+
     /// <summary>Rounds the weights; on a device, only enqueues that.</summary>
     /// <param name="cancellation">Checked many times a second.</param>
     public void Round(CancellationToken cancellation = default)
@@ -221,6 +230,18 @@ public sealed class LinearBatch : IDisposable
             => Lower is null || Diagonal is null
                 ? [.. factors.Select(_ => FactorDamping.None)]
                 : DampedFactor.Factorise(backend, factors, rotations, damping, Lower, Diagonal, clock);
+
+        /// <summary>Σ tr(D_i) of a matrix; waits.</summary>
+        public double Trace(int matrix)
+        {
+            if (Diagonal is null)
+                return size;
+            const int Block = TileDiagonal.TileRows;
+            Tensor blocks = Diagonal.SliceRows(matrix * size, size).Reshape(size / Block, Block * Block);
+            using Tensor ones = backend.Allocate(DType.F64, size / Block, 1);
+            backend.Fill(ones, 1);
+            return Enumerable.Range(0, Block).Sum(i => backend.Dot(blocks.SliceColumns(i * (Block + 1), 1), ones));
+        }
 
         public void Dispose()
         {

@@ -73,6 +73,24 @@ public sealed class LinearQuantizer
         return (matrices + Math.Max(1, batches) - 1) / Math.Max(1, batches);
     }
 
+    /// <summary>Mean squared error of the code on independent normal weights of variance 1, measured; waits.</summary>
+    public double Distortion()
+    {
+        const int Tiles = 256;                   // 65,536 weights: the error of the mean is about 0.5 %
+        float[] normal = new float[Tiles * TrellisCodebook.TileSize];
+        Philox.Normal(seed: 0, RandomPurpose.Codebook, item: 1, normal);
+        TrellisCodebook code = _options.Codebook;
+        using Tensor targets = _backend.Allocate(DType.F32, Tiles, TrellisCodebook.TileSize), values = _backend.Allocate(DType.F32, Tiles, TrellisCodebook.TileSize);
+        using Tensor states = _backend.Allocate(DType.U16, Tiles, code.Steps);
+        _backend.Upload<float>(normal, targets);
+        _backend.Scale(_codeScale, targets);
+        _backend.EncodeTiles(code, _options.Window, targets, states, _options.Costs);
+        _backend.DecodeTiles(code, states, values);
+        double energy = _backend.Dot(targets, targets);
+        _backend.Axpy(-1, targets, values);
+        return _backend.Dot(values, values) / energy;
+    }
+
     /// <summary>Quantizes one matrix.</summary>
     /// <param name="name">Module path.</param>
     /// <param name="matrix">Number of the matrix in the model: chooses its random signs.</param>

@@ -8,7 +8,7 @@ namespace FastKron.Native.Quantization;
 
 /// <summary>Writes the finished folder inside the run directory, and publishes it with one rename when it was checked.</summary>
 internal sealed class OutputStage(
-    QuantizationOptions options, ModelFolder folder, LinearSelection selection, RoundingStage rounding, RunDirectory run, IBackend backend)
+    QuantizationOptions options, ModelFolder folder, LinearSelection selection, AllocationStage allocation, RoundingStage rounding, RunDirectory run, IBackend backend)
 {
     private const string PublishMark = "publishing";
 
@@ -68,7 +68,10 @@ internal sealed class OutputStage(
     private void WriteQuantized(JsonObject origin, CancellationToken cancellationToken)
     {
         string[] skip = [.. selection.Skipped.Select(l => l.ShortName)];
-        using QuantizedCheckpointWriter writer = QuantizedCheckpointWriter.Create(folder, StagedPath, options.LinearSettings.Codebook, skip);
+        int common = selection.Quantized.CountBy(allocation.BitsOf).MaxBy(rate => rate.Value).Key;
+        Dictionary<string, TrellisCodebook> others = selection.Quantized.Where(l => allocation.BitsOf(l) != common)
+            .ToDictionary(l => l.ShortName, l => options.LinearSettings(allocation.BitsOf(l)).Codebook, StringComparer.Ordinal);
+        using QuantizedCheckpointWriter writer = QuantizedCheckpointWriter.Create(folder, StagedPath, options.LinearSettings(common).Codebook, skip, others: others);
         foreach (QuantizedWeights weights in rounding.Results)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using FastKron.Native.Codebooks;
 using FastKron.Native.Fisher;
 
@@ -22,8 +23,8 @@ public sealed record QuantizationOptions
     /// <summary>Folder to make; must not exist. The run directory stands beside it, with <c>.run</c> behind its name.</summary>
     public required string Output { get; init; }
 
-    /// <summary>K: 2, 3 or 4 bits per weight.</summary>
-    public int Bits { get; init; } = 2;
+    /// <summary>Bits per weight: 2, 3 or 4 for all linears, or an average between 2 and 4 that is shared out by predicted loss.</summary>
+    public double Bits { get; init; } = 2;
 
     /// <summary>What is written.</summary>
     public CheckpointFormat Format { get; init; } = CheckpointFormat.Qtip;
@@ -58,6 +59,49 @@ public sealed record QuantizationOptions
     /// <summary>Whether the scales of channels are fitted after a matrix is rounded.</summary>
     public bool FitScales { get; init; } = true;
 
-    /// <summary>How each matrix is rounded: HYB code, kernel layout, the specification's scale and damping.</summary>
-    internal LinearQuantizerOptions LinearSettings => new() { Codebook = TrellisCodes.Hybrid(Bits), Seed = Seed, Equalize = Equalize, FitScales = FitScales };
+    /// <summary>
+    /// Share, 0 to 1, in which every matrix makes up for what rounding those before it did to its inputs (<see cref="PropagationSweep"/>); 0 rounds all
+    /// matrices on their own. Null for <see cref="DefaultPropagation"/> where calibration tokens come with the factors, and 0 elsewhere.
+    /// </summary>
+    public double? Propagate { get; init; }
+
+    /// <summary>The share that was best on small models; all of it makes up for chance, too.</summary>
+    public const double DefaultPropagation = 0.75;
+
+    /// <summary>Most calibration tokens that are taken through the partly quantized model.</summary>
+    public int PropagatedTokens { get; init; } = 65_536;
+
+    /// <summary>The share that is meant.</summary>
+    internal double PropagatedShare => Propagate ?? (HasTokens ? DefaultPropagation : 0);
+
+    private bool HasTokens => FactorsFrom is { } folder ? CalibrationStage.HasTokens(folder) : Fisher is not null;
+
+    /// <summary>What a linear's K can be, ascending.</summary>
+    public static IReadOnlyList<int> Widths { get; } = [2, 3, 4];
+
+    /// <summary>Whether linears may differ in their bits.</summary>
+    internal bool HasMixedBits => Bits != Math.Floor(Bits);
+
+    /// <summary>Why bits cannot be shared out without them, for messages.</summary>
+    internal const string MixedBitsCure = "mixed bits follow from predicted losses, which need Fisher factors; give a whole number of bits, or factors of gradients";
+
+    /// <summary>How a matrix is rounded at K bits: HYB code, kernel layout, the specification's scale and damping.</summary>
+    internal LinearQuantizerOptions LinearSettings(int bits) => new() { Codebook = TrellisCodes.Hybrid(bits), Seed = Seed, Equalize = Equalize, FitScales = FitScales };
+
+    /// <summary>Refuses a rate that no code has or that cannot be shared out, and propagation without tokens.</summary>
+    /// <exception cref="ArgumentException">Bits or share out of range, or without what they need.</exception>
+    internal void Check()
+    {
+        if (PropagatedTokens < 1)
+            throw new ArgumentException($"--propagate-tokens {PropagatedTokens}: expected at least 1");
+        if (Propagate is { } share && !(share is >= 0 and <= 1 && (share == 0 || HasTokens)))
+        {
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
+                $"--propagate {share}: expected 0 to 1, and above 0 factors that are made here or come from a folder with {CalibrationStage.IdsFile}"));
+        }
+        if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
+        if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits} with --factors {Fisher?.Source.ToText() ?? "none"}: {MixedBitsCure}"));
+    }
 }

@@ -29,6 +29,7 @@ public sealed record QuantizationPlan(
     /// <exception cref="NotSupportedException">Shapes that cannot be quantized, with the option that leaves them dense.</exception>
     public static QuantizationPlan Make(QuantizationOptions options, IBackend backend, bool factorsOnly = false)
     {
+        options.Check();
         if (!Directory.Exists(options.Output + ".run"))
             RequireAbsent(options.Output);
         using ModelFolder folder = ModelFolder.Open(options.Model);
@@ -43,8 +44,8 @@ public sealed record QuantizationPlan(
         if (makesFactors)
             options = options with { Tokens = checked((int)size.Tokens) };
         long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher is { Source: not FactorSource.Activation } ? Triangle(l.Rows) : 0)) * sizeof(float);
-        long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - weights * options.Bits / 8 : 0);
-        long disk = (factorsOnly ? 0 : output + weights * options.Bits / 8) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
+        long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - (long)(weights * options.Bits / 8) : 0);
+        long disk = (factorsOnly ? 0 : output + (long)(weights * options.Bits / 8)) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
 
         string existing = options.Output;
         while (!Directory.Exists(existing))
@@ -54,7 +55,9 @@ public sealed record QuantizationPlan(
             throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
 
         FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, size, backend) : null;
-        IReadOnlyList<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, config, backend);
+        List<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, config, backend);
+        if (!factorsOnly && options.PropagatedShare > 0)
+            memory.Add(("a block in the original and the quantized model, while rounding", PropagationSweep.Bytes(config, backend, PropagatedTokens(options))));
         return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, parameters, fisher, disk, factorsOnly), fisher?.Warning);
     }
 
@@ -86,7 +89,7 @@ public sealed record QuantizationPlan(
         QuantizationOptions options, IBackend backend, ModelConfig config, LinearSelection linears, long weights, long parameters, FisherPlan? fisher, long diskBytes, bool factorsOnly)
     {
         const double DiskBytesPerSecond = 300e6;
-        double flops = MeasureProduct(backend), encode = MeasureEncode(backend, options.LinearSettings);
+        double flops = MeasureProduct(backend), encode = MeasureEncode(backend, options.LinearSettings((int)options.Bits));
         var stages = new List<StageReport>();
         if (fisher is not null)
         {
@@ -97,10 +100,14 @@ public sealed record QuantizationPlan(
         if (factorsOnly)
             return stages;
         double feedback = linears.Quantized.Sum(l => 2.0 * l.Rows * l.Columns * ((double)l.Rows + l.Columns));
-        stages.Add(new StageReport("rounding", weights / encode + feedback / flops));
+        double propagation = options.PropagatedShare > 0 ? PropagatedTokens(options) * PropagationSweep.OperationsPerToken(config) : 0;
+        stages.Add(new StageReport("rounding", weights / encode + (feedback + propagation) / flops));
         stages.Add(new StageReport("writing and checking", 3 * diskBytes / DiskBytesPerSecond));
         return stages;
     }
+
+    private static long PropagatedTokens(QuantizationOptions options) =>
+        options.FactorsFrom is null ? Math.Min(options.Tokens, options.PropagatedTokens) : options.PropagatedTokens;
 
     // Activations: one forward pass and a Gram product per input. Gradients: forward, recomputation, input and weight gradients, the head both ways, the half-steps.
     private static double FactorFlops(QuantizationOptions options, ModelConfig config, LinearSelection linears, FisherPlan plan)

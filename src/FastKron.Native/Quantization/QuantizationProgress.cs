@@ -1,7 +1,7 @@
 namespace FastKron.Native.Quantization;
 
 /// <summary>Where a run stands.</summary>
-/// <param name="Phase">calibration, factors, rounding, writing, checking or evaluation.</param>
+/// <param name="Phase">calibration, factors, allocation, rounding, writing, checking or evaluation.</param>
 /// <param name="Fraction">Share of the phase that is done, 0 … 1.</param>
 /// <param name="Layer">Number of the block in work, or −1.</param>
 /// <param name="Layers">Blocks of the model.</param>

@@ -41,6 +41,7 @@ public sealed class QuantizationRun
 
     private async Task<QuantizationReport> ExecuteAsync(Func<string, CancellationToken, Task<string>> digest, EvaluationOptions? evaluation, CancellationToken cancellationToken)
     {
+        _options.Check();
         evaluation?.Check();
         using ModelFolder folder = ModelFolder.Open(_options.Model);
         LinearSelection selection = LinearSelection.Choose(folder.Config, _options.Skip);
@@ -48,8 +49,9 @@ public sealed class QuantizationRun
         using RunDirectory run = RunDirectory.Open(_options.Output + ".run", job);
 
         var factors = new FactorStage(_options, folder, selection, run, _progress);
-        var rounding = new RoundingStage(folder, selection, _options.LinearSettings, factors.Load, run, _progress);
-        var output = new OutputStage(_options, folder, selection, rounding, run, _backend);
+        var allocation = new AllocationStage(_options, folder, selection, factors, run, _progress);
+        var rounding = new RoundingStage(_options, folder, selection, allocation.BitsOf, factors.Load, () => factors.Tokens, run, _progress);
+        var output = new OutputStage(_options, folder, selection, allocation, rounding, run, _backend);
         if (output.IsPublished)
         {
             run.Delete();
@@ -59,6 +61,8 @@ public sealed class QuantizationRun
         Timed("factors", () => factors.Run(_backend, cancellationToken));
         _stages[^1] = _stages[^1] with { Seconds = _stages[^1].Seconds - factors.CalibrationSeconds, Parts = factors.Collection.Parts };
         _stages.Insert(0, new StageReport("calibration", factors.CalibrationSeconds));
+        if (_options.HasMixedBits)
+            Timed("allocation", () => allocation.Run(_backend, cancellationToken));
         Timed("rounding", () => rounding.Run(_backend, cancellationToken));
         _stages[^1] = _stages[^1] with { Parts = [.. rounding.PhaseSeconds.Select(p => new StageReport(p.Key.ToString().ToLowerInvariant(), p.Value))] };
         Timed("writing", () => output.Write(job, cancellationToken));

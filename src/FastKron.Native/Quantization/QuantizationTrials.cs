@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using FastKron.Native.Calibration;
 using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
@@ -61,15 +62,23 @@ public sealed class QuantizationTrials : IDisposable
     /// <param name="cancellationToken">Checked many times a second.</param>
     /// <exception cref="NotSupportedException">Shapes that cannot be quantized.</exception>
     /// <exception cref="InvalidDataException">Bad factors.</exception>
+    /// <exception cref="ArgumentException">Bits that no code has, or that cannot be shared out.</exception>
     public QuantizationTrial Quantize(QuantizationOptions options, CancellationToken cancellationToken = default)
     {
         long start = Stopwatch.GetTimestamp();
+        if (options.FactorsFrom is null)
+            options = options with { Fisher = null };
+        options.Check();
         LinearSelection selection = LinearSelection.Choose(_folder.Config, options.Skip);
         long done = 0, total = selection.Quantized.Sum(l => l.Weights);
         var evidence = new ConcurrentDictionary<string, FactorEvidence>();
         var statistics = new List<RoundingStatistics>();
         var weights = new Dictionary<string, QuantizedWeights>(StringComparer.Ordinal);
-        new LinearRounding(_backend, _folder, options.LinearSettings, ReadFactors).Run(selection.Quantized, Accept, cancellationToken);
+        Dictionary<string, int>? bits = null;
+        var rounding = new LinearRounding(_backend, _folder, options, linear => bits?[linear.Name] ?? (int)options.Bits, ReadFactors);
+        bits = options.HasMixedBits ? rounding.Allocate(selection.Quantized, progress: null, cancellationToken) : null;
+        evidence.Clear();
+        rounding.Run(selection.Quantized, selection.Quantized, linear => weights[linear.Name], ReadTokens, Accept, cancellationToken);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         using DecoderModel model = DecoderModel.Load(_folder, _backend, weights);
         return Measure(model, MeasuredModel.Describe(_folder, Original, weights.Values), [.. evidence.Values], statistics, seconds, cancellationToken);
@@ -82,6 +91,8 @@ public sealed class QuantizationTrials : IDisposable
             evidence[linear.Name] = factors.Evidence;
             return factors;
         }
+
+        CalibrationSet? ReadTokens() => options.FactorsFrom is { } folder ? CalibrationStage.TokensOf(folder) : null;
 
         void Accept(LinearShape linear, RoundedLinear rounded)
         {

@@ -180,4 +180,5 @@ internal sealed record JournalEntry(string Artefact, string Sha256);
 [JsonSourceGenerationOptions(WriteIndented = false, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(JournalEntry))]
 [JsonSerializable(typeof(SortedDictionary<string, string>))]
+[JsonSerializable(typeof(Dictionary<string, int>))]
 internal sealed partial class RunJson : JsonSerializerContext;

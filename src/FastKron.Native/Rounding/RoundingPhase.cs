@@ -6,6 +6,9 @@ public enum RoundingPhase
     /// <summary>Copies of weights and factors to the device.</summary>
     Loading,
 
+    /// <summary>Calibration tokens in the original and the partly quantized model, and the weights that make up for the difference.</summary>
+    Propagation,
+
     /// <summary>Equalisation, rotation and scaling of weights and factors.</summary>
     Rotation,
 

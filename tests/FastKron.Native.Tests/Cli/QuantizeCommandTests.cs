@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Security.Cryptography;
 using FastKron.Native.Reports;
 using NUnit.Framework;
@@ -155,8 +156,25 @@ public sealed class QuantizeCommandTests
         Assert.That(File.ReadAllText(Path.Combine(output, ReportFiles.Html)), Does.Contain("<svg").And.Contain("model.layers.1.mlp.down_proj"));
     }
 
+    [Test]
+    public void Quantize_MixedBits_StaysWithinTheAverageAndReadsBack()
+    {
+        string output = Output("mixed");
+        RunToEnd(output, Arguments(output, bits: 2.5));
+        QuantizationReport report = ReportFiles.Read(output);
+        double smallest = report.Linears.Min(l => (double)l.Rows * l.Columns);
+        Assert.That(report.Size.CodeBits, Is.GreaterThan(2.5 - smallest / report.Size.QuantizedParameters).And.LessThanOrEqualTo(2.5));
+        Assert.That(report.Linears.Select(l => l.CodeBits).Distinct().Count(), Is.GreaterThan(1));
+        FastkronResult shown = FastkronProcess.Run("inspect", output);
+        Assert.That(shown.ExitCode, Is.Zero, shown.Error);
+        foreach (LinearReport linear in report.Linears.Where(l => l.CodeBits == 3))
+            Assert.That(shown.Output, Does.Contain(linear.Name));
+    }
+
     [TestCase("quantize")]
     [TestCase("quantize", "MODEL", "--bits", "5", "--output", "x")]
+    [TestCase("quantize", "MODEL", "--bits", "1.5", "--output", "x")]
+    [TestCase("quantize", "MODEL", "--bits", "2.5", "--factors", "activation", "--output", "x")]
     [TestCase("nonsense")]
     public void Command_BadUsage_ExitsWith2(params string[] arguments)
     {
@@ -185,8 +203,8 @@ public sealed class QuantizeCommandTests
 
     private string Output(string name) => Path.Combine(_folder, name);
 
-    private string[] Arguments(string output, int tokens = 512, int bits = 2)
-        => ["quantize", _model, "--bits", $"{bits}", "--gradients", "4", "--tokens", $"{tokens}", "--context", "64", "--output", output];
+    private string[] Arguments(string output, int tokens = 512, double bits = 2)
+        => ["quantize", _model, "--bits", bits.ToString(CultureInfo.InvariantCulture), "--gradients", "4", "--tokens", $"{tokens}", "--context", "64", "--output", output];
 
     private void RunToEnd(string output, string[]? arguments = null)
     {

@@ -158,5 +158,5 @@ public sealed class ExperimentRunTests : IDisposable
         }
     }
 
-    private ExperimentRun Run(IReadOnlyCollection<int>? bits = null) => new(_settings, [_model], _folder.Path, Output, bits);
+    private ExperimentRun Run(IReadOnlyCollection<double>? bits = null) => new(_settings, [_model], _folder.Path, Output, bits);
 }

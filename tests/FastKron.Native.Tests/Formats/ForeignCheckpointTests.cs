@@ -67,7 +67,7 @@ public sealed class ForeignCheckpointTests : IDisposable
         TrellisCodebook code = Code(mode, bits), values = Code(mode, 8);
         using ModelFolder source = ModelFolder.Open(GeneratedModel.Write(_folder.File("model")));
         string first = _folder.File("first"), second = _folder.File("second");
-        Write(source, first, code, values, [.. RandomLinears(source.Config, code, values)]);
+        Write(source, first, code, Values(values), [.. RandomLinears(source.Config, linear => linear.Kind == BlockLinear.Value ? values : code)]);
         using ModelFolder read = ModelFolder.Open(first);
         QuantizedWeights[] back = [.. LinearShape.AllOf(read.Config).Where(l => l.ShortName != "1_up").Select(l => QuantizedCheckpoint.Read(read, l.Name, l.Rows, l.Columns))];
         Assert.That(back.Select(w => (w.Codebook.Name, w.Codebook.Bits, w.Layout)), Is.EqualTo(
@@ -78,7 +78,7 @@ public sealed class ForeignCheckpointTests : IDisposable
         Assert.That(parameters.ToJsonString(), Is.EqualTo($$"""
             {"codebook":"bitshift","codebook_version":0,"L":16,"K":{{bits}},"V":1,"tlut_bits":0,"decode_mode":"{{mode}}","td_x":16,"td_y":16,"split_for_tp":false,"skip_list":["1_up"],"K_v_proj":8{{extension}}}
             """));
-        Write(source, second, code, values, back);
+        Write(source, second, code, Values(values), back);
         foreach (string file in Directory.GetFiles(first))
             Assert.That(File.ReadAllBytes(Path.Combine(second, Path.GetFileName(file))), Is.EqualTo(File.ReadAllBytes(file)), file);
 
@@ -104,8 +104,8 @@ public sealed class ForeignCheckpointTests : IDisposable
     {
         TrellisCodebook code = TrellisCodes.Hybrid(2), values = TrellisCodes.Hybrid(4);
         using ModelFolder source = ModelFolder.Open(GeneratedModel.Write(_folder.File("model")));
-        QuantizedWeights[] linears = [.. RandomLinears(source.Config, code, values)];
-        Write(source, _folder.File("out"), code, values, linears);
+        QuantizedWeights[] linears = [.. RandomLinears(source.Config, linear => linear.Kind == BlockLinear.Value ? values : code)];
+        Write(source, _folder.File("out"), code, Values(values), linears);
         using ModelFolder read = ModelFolder.Open(_folder.File("out"));
         Assert.That(read.Config.Quantization, Is.EqualTo(new QuantizationParameters(2, 2, "quantlut_sym", 9, read.Config.Quantization!.SkipList, ValueBits: 4)));
         foreach (QuantizedWeights linear in linears)
@@ -117,11 +117,39 @@ public sealed class ForeignCheckpointTests : IDisposable
     }
 
     [Test]
-    public void Create_ValueProjectionsInAnotherCode_IsRefused()
+    public void Read_LinearsAtRatesOfTheirOwn_TakesThemFromTheConfig()
+    {
+        using ModelFolder source = ModelFolder.Open(GeneratedModel.Write(_folder.File("model")));
+        var others = new Dictionary<string, TrellisCodebook> { ["1_v"] = TrellisCodes.Hybrid(3), ["0_down"] = TrellisCodes.Hybrid(4) };
+        QuantizedWeights[] linears = [.. RandomLinears(source.Config, linear => others.GetValueOrDefault(linear.ShortName, TrellisCodes.Hybrid(2)))];
+        Write(source, _folder.File("out"), TrellisCodes.Hybrid(2), others, linears);
+        using ModelFolder read = ModelFolder.Open(_folder.File("out"));
+        string parameters = JsonNode.Parse(File.ReadAllBytes(Path.Combine(read.Path, "config.json")))!["quip_params"]!.ToJsonString();
+        Assert.That(parameters, Does.EndWith(""","skip_list":["1_up"],"K_linear":{"0_down":4,"1_v":3},"fastkron_extension":true}"""));
+        foreach (QuantizedWeights linear in linears)
+        {
+            QuantizedWeights back = QuantizedCheckpoint.Read(read, linear.Name, linear.Rows, linear.Columns);
+            Assert.That(back.Codebook, Is.EqualTo(linear.Codebook), linear.Name);
+            Assert.That(back.Codes, Is.EqualTo(linear.Codes), linear.Name);
+        }
+    }
+
+    [TestCase("9_q")]
+    [TestCase("1_up")]                                               // stays dense
+    public void Create_RateOfWhatIsNotQuantized_IsRefused(string name)
     {
         using ModelFolder source = ModelFolder.Open(GeneratedModel.Write(_folder.File("model")));
         Assert.That(
-            () => QuantizedCheckpointWriter.Create(source, _folder.File("out"), TrellisCodes.Hybrid(2), [], valueCodebook: TrellisCodes.OneMad(2)),
+            () => QuantizedCheckpointWriter.Create(source, _folder.File("out"), TrellisCodes.Hybrid(2), ["1_up"], others: new Dictionary<string, TrellisCodebook> { [name] = TrellisCodes.Hybrid(3) }),
+            Throws.ArgumentException.With.Message.Contains(name));
+    }
+
+    [Test]
+    public void Create_LinearInAnotherCode_IsRefused()
+    {
+        using ModelFolder source = ModelFolder.Open(GeneratedModel.Write(_folder.File("model")));
+        Assert.That(
+            () => QuantizedCheckpointWriter.Create(source, _folder.File("out"), TrellisCodes.Hybrid(2), [], others: new Dictionary<string, TrellisCodebook> { ["1_v"] = TrellisCodes.OneMad(2) }),
             Throws.ArgumentException.With.Message.Contains("1mad").And.Message.Contains("quantlut_sym"));
     }
 
@@ -148,6 +176,9 @@ public sealed class ForeignCheckpointTests : IDisposable
     [TestCase("\"K_v_proj\": 9", "quip_params.K_v_proj")]
     [TestCase("\"K_v_proj\": \"3\"", "quip_params.K_v_proj")]
     [TestCase("\"skip_list\": [\"2_q\"]", "quip_params.skip_list")]
+    [TestCase("\"K_linear\": {\"2_q\": 3}", "quip_params.K_linear")]
+    [TestCase("\"K_linear\": {\"0_q\": 9}", "quip_params.K_linear.0_q")]
+    [TestCase("\"K_linear\": [3]", "quip_params.K_linear")]
     [TestCase("\"skip_list\": \"0_q\"", "quip_params.skip_list")]
     public void Open_MalformedParameters_NamesTheField(string field, string named)
     {
@@ -166,12 +197,12 @@ public sealed class ForeignCheckpointTests : IDisposable
         _ => TrellisCodes.MultipliedSums(bits),
     };
 
-    private static IEnumerable<QuantizedWeights> RandomLinears(ModelConfig config, TrellisCodebook code, TrellisCodebook values)
+    private static IEnumerable<QuantizedWeights> RandomLinears(ModelConfig config, Func<LinearShape, TrellisCodebook> code)
     {
         var random = new Random(11);
         foreach (LinearShape linear in LinearShape.AllOf(config).Where(l => l.ShortName != "1_up"))
         {
-            TrellisCodebook own = linear.Kind == BlockLinear.Value ? values : code;
+            TrellisCodebook own = code(linear);
             ushort[] codes = new ushort[linear.Weights / 16 * own.Bits];
             random.NextBytes(MemoryMarshal.AsBytes(codes.AsSpan()));
             yield return new QuantizedWeights(
@@ -180,9 +211,11 @@ public sealed class ForeignCheckpointTests : IDisposable
         }
     }
 
-    private static void Write(ModelFolder source, string output, TrellisCodebook code, TrellisCodebook values, QuantizedWeights[] linears)
+    private static Dictionary<string, TrellisCodebook> Values(TrellisCodebook code) => new() { ["0_v"] = code, ["1_v"] = code };
+
+    private static void Write(ModelFolder source, string output, TrellisCodebook code, Dictionary<string, TrellisCodebook> others, QuantizedWeights[] linears)
     {
-        using var writer = QuantizedCheckpointWriter.Create(source, output, code, ["1_up"], valueCodebook: values);
+        using var writer = QuantizedCheckpointWriter.Create(source, output, code, ["1_up"], others: others);
         foreach (QuantizedWeights linear in linears)
             writer.Write(linear);
         writer.Complete([]);

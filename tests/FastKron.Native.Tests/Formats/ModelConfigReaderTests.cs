@@ -103,6 +103,9 @@ public sealed class ModelConfigReaderTests : IDisposable
         Assert.That((parameters.Bits, parameters.Vector, parameters.DecodeMode, parameters.TableBits), Is.EqualTo((2, 2, "quantlut_sym", 9)));
         Assert.That(parameters.SkipList, Is.EqualTo(new[] { "0_q", "2_gate" }));
         Assert.That(Read(Quip("\"skip_list\": null")).Quantization!.SkipList, Is.Empty);
+        QuantizationParameters mixed = Read(Quip("\"K_v_proj\": 3, \"K_linear\": {\"0_q\": 4, \"1_v\": 2}")).Quantization!;
+        Assert.That(
+            new[] { BlockLinear.Query, BlockLinear.Value }.SelectMany(l => new[] { mixed.BitsOf(l.ModulePath(0)), mixed.BitsOf(l.ModulePath(1)) }), Is.EqualTo(new[] { 4, 2, 3, 2 }));
         Assert.That(Read("").Quantization, Is.Null);
     }
 
