@@ -173,7 +173,7 @@ public sealed record ExperimentTable(
             ExperimentEstimate[] averaged = [.. Averaged.Select(task => Estimate(Right(task)!))];
             return line with
             {
-                Steps = any.Factors?.HalfSteps,
+                Steps = any.Factors is { HalfSteps: > 0 } factors ? factors.HalfSteps : null,
                 FactorSeconds = any.Factors?.Seconds,
                 RoundingSeconds = any.RoundingSeconds > 0 ? _seeds.Values.Average(m => m.RoundingSeconds) : null,
                 Fallbacks = _seeds.Values.Sum(m => m.Fallbacks),
