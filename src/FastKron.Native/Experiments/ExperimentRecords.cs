@@ -20,22 +20,22 @@ public static class ExperimentRecords
                 if (line.IsOriginal && !originals.Add(section.Model))
                     continue;
                 string place = line.IsOriginal ? $"{section.Model}/16bit/{line.Name}" : string.Create(CultureInfo.InvariantCulture, $"{section.Model}/{section.Bits}bit/{line.Name}");
-                ExperimentDifference? difference = line.Differences.Count > 0 ? line.Differences[0] : null;
-                BenchmarkRecord Record(string suite, string name, double value, string unit, string? rival = null, double? rivalValue = null) => new()
+                ExperimentLine? rival = line.Differences.Count > 0 ? section.Lines.First(other => other.Name == line.Differences[0].Rival) : null;
+                BenchmarkRecord Record(string suite, string name, double value, string unit, string? than = null, double? its = null) => new()
                 {
                     Suite = suite,
                     Case = name,
                     Value = value,
                     Unit = unit,
-                    Rival = rivalValue is null ? null : rival,
-                    RivalValue = rivalValue,
+                    Rival = its is null ? null : than,
+                    RivalValue = its,
                     Machine = Joined(table, origin => origin.Backend),
                     Date = Joined(table, origin => origin.Date),
                     Commit = Joined(table, origin => origin.Engine[(origin.Engine.IndexOf('+', StringComparison.Ordinal) + 1)..]),
                     Command = command,
                 };
                 if (!line.IsOriginal)
-                    yield return Record("quality", place, line.Divergence!.Value, "kl", difference?.Rival, line.Divergence.Value - difference?.Divergence?.Value);
+                    yield return Record("quality", place, line.Divergence!.Value, "kl", rival?.Name, rival?.Divergence?.Value);
                 for (int s = 0; s < line.Seeds.Count && line.WantedSeeds > 1; s++)
                     yield return Record("quality", string.Create(CultureInfo.InvariantCulture, $"{place}@seed-{line.Seeds[s]}"), line.DivergenceOfSeeds[s], "kl");
                 yield return Record("quality", $"{place}/perplexity", line.Perplexity!.Value, "ppl", original?.Name, line.IsOriginal ? null : original?.Perplexity?.Value);
