@@ -20,7 +20,7 @@ public sealed record KroneckerFactors(string Name, Tensor? HOut, Tensor? HIn, Fa
 /// <summary>How factors were made and how well they converged; stored with them.</summary>
 public sealed record FactorEvidence
 {
-    /// <summary>fastkron, activation or none (later: per-sequence, token-likelihood, sketch-a, sketch-b); sketch: read from YAQA's files.</summary>
+    /// <summary>fastkron, per-sequence, token-likelihood, sketch-a, sketch-b, activation or none; sketch: read from YAQA's files.</summary>
     public required string Source { get; init; }
 
     /// <summary>likelihood, power or lanczos; null without a solver.</summary>
@@ -59,6 +59,6 @@ public sealed record FactorEvidence
     /// <summary>Gaussian log-likelihood of the pair with its ε after each half-step (likelihood).</summary>
     public IReadOnlyList<double> LogLikelihood { get; init; } = [];
 
-    /// <summary>Seconds in the solver.</summary>
+    /// <summary>Seconds in the solver; of linears that were fitted side by side, equal shares.</summary>
     public double Seconds { get; init; }
 }

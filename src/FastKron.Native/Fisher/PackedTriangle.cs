@@ -1,7 +1,9 @@
 using System.Globalization;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
+using Tensor = FastKron.Native.Compute.Tensors.Tensor;
 
 namespace FastKron.Native.Fisher;
 
@@ -26,15 +28,16 @@ internal static class PackedTriangle
             double trace = 0;
             for (int i = 0; i < size; i++)
             {
-                Span<float> row = matrix.Row<float>(i);
-                values.ReadExactly(MemoryMarshal.AsBytes(row[..(i + 1)]));
-                for (int j = 0; j <= i; j++)
+                Span<float> row = matrix.Row<float>(i)[..(i + 1)];
+                values.ReadExactly(MemoryMarshal.AsBytes(row));
+                if (!TensorPrimitives.IsFiniteAll<float>(row))
                 {
-                    RequireFinite(row[j], path, name, i, j);
-                    matrix.Row<float>(j)[i] = row[j];
+                    for (int j = 0; j <= i; j++)
+                        RequireFinite(row[j], path, name, i, j);
                 }
                 trace += row[i];
             }
+            Mirror(matrix);
             return (matrix, trace / size);
         }
         catch
@@ -42,6 +45,27 @@ internal static class PackedTriangle
             matrix.Dispose();
             throw;
         }
+    }
+
+    // In squares that a first-level cache holds: along a column every element lies on another page.
+    private static void Mirror(Tensor matrix)
+    {
+        const int Square = 64;
+        int size = matrix.Rows;
+        Parallel.For(0, (size + Square - 1) / Square, band =>
+        {
+            int top = band * Square, bottom = Math.Min(top + Square, size);
+            for (int left = top; left < size; left += Square)
+            {
+                int right = Math.Min(left + Square, size);
+                for (int i = top; i < bottom; i++)
+                {
+                    Span<float> row = matrix.Row<float>(i);
+                    for (int j = Math.Max(left, i + 1); j < right; j++)
+                        row[j] = matrix.Row<float>(j)[i];
+                }
+            }
+        });
     }
 
     /// <summary>Throws unless an element is finite.</summary>

@@ -12,6 +12,9 @@ namespace FastKron.Native.Quantization;
 /// <param name="format">A dense folder holds bf16: its weights are rounded before they are digested.</param>
 public sealed class ModelDigest(IBackend backend, CheckpointFormat format) : IDisposable
 {
+    // Elements that are brought to the host at a time: 4 MB.
+    private const int PieceElements = 1 << 20;
+
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
     /// <summary>Reads all linears of a folder, dense or quantized, and digests them.</summary>
@@ -63,12 +66,15 @@ public sealed class ModelDigest(IBackend backend, CheckpointFormat format) : IDi
             backend.Convert(dense, rounded);
             backend.Convert(rounded, dense);
         }
-        float[] row = new float[dense.Columns];
+        int rows = Math.Clamp(PieceElements / Math.Max(1, dense.Columns), 1, Math.Max(1, dense.Rows));
+        float[] piece = new float[rows * dense.Columns];
         _hash.AppendData(Encoding.UTF8.GetBytes($"{name} {dense.Rows} {dense.Columns}\n"));
-        for (int i = 0; i < dense.Rows; i++)
+        for (int first = 0; first < dense.Rows; first += rows)
         {
-            backend.Download<float>(dense.SliceRows(i, 1), row);
-            _hash.AppendData(MemoryMarshal.AsBytes(row.AsSpan()));
+            int count = Math.Min(rows, dense.Rows - first);
+            Span<float> values = piece.AsSpan(0, count * dense.Columns);
+            backend.Download(dense.SliceRows(first, count), values);
+            _hash.AppendData(MemoryMarshal.AsBytes(values));
         }
     }
 }
