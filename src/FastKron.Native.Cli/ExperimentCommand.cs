@@ -37,6 +37,7 @@ internal static class ExperimentCommand
     };
     private static readonly Option<string> Results = new("--output") { Description = "folder for the cells (OUTPUT/cells), the table (.md, .html, .json), the plots (.svg) and the records (.jsonl)", Required = true };
     private static readonly Option<double[]> Bits = new("--bits") { Description = "of the settings' bits only these", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<string[]> Rows = new("--rows") { Description = "of the settings' rows only those of these names", AllowMultipleArgumentsPerToken = true };
     private static readonly Option<string?> Records = new("--records") { Description = "folder whose quality.jsonl and tasks.jsonl also get the records, in the place of those of the same cases" };
     private static readonly Option<bool> Plan = new("--plan") { Description = "print what is not measured yet with its estimated cost, and stop" };
     private static readonly Option<bool> Tables = new("--tables") { Description = "measure nothing: write the table of the cells that are there, missing ones marked" };
@@ -45,13 +46,13 @@ internal static class ExperimentCommand
     public static Command Create()
     {
         var device = DeviceOption.Create();
-        var command = new Command("experiment", Help) { Settings, Models, Data, Results, Bits, Records, Plan, Tables, Json, device };
+        var command = new Command("experiment", Help) { Settings, Models, Data, Results, Bits, Rows, Records, Plan, Tables, Json, device };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var settings = ExperimentSettings.Read(parsed.GetRequiredValue(Settings));
             ExperimentModel[] models = [.. parsed.GetRequiredValue(Models).Select(ExperimentModel.Parse)];
             string output = parsed.GetRequiredValue(Results);
-            var run = new ExperimentRun(settings, models, parsed.GetValue(Data)!, output, parsed.GetValue(Bits) is { Length: > 0 } bits ? bits : null);
+            var run = new ExperimentRun(settings, models, parsed.GetValue(Data)!, output, NullIfNone(parsed.GetValue(Bits)), NullIfNone(parsed.GetValue(Rows)));
             bool quiet = parsed.GetValue(Json);
             IReadOnlyList<BatchResult> results = [];
             if (!parsed.GetValue(Tables))
@@ -75,6 +76,8 @@ internal static class ExperimentCommand
             "fastkron experiment published --model smollm2-135m=/models/smollm2 --data DATA --output RESULTS --plan",
             "fastkron experiment kl-against-tokens --model tests/models/tiny-llama tests/models/tiny-qwen3 --output tiny-results --bits 2 --tables");
     }
+
+    private static T[]? NullIfNone<T>(T[]? values) => values is { Length: > 0 } ? values : null;
 
     private static async Task<IReadOnlyList<BatchResult>> MeasureAsync(ExperimentRun run, IBackend backend, bool quiet, CancellationToken cancellationToken)
     {

@@ -7,6 +7,8 @@ namespace FastKron.Native.Batch;
 /// <remarks>Settable throughout: source-generated reading takes an absent init-only property for the type's default and not for the one written here.</remarks>
 public sealed record BatchEntry
 {
+    internal const string DefaultRounding = "default", PublishedRounding = "published";
+
     /// <summary>Hugging Face folder of the original.</summary>
     [JsonRequired]
     public required string Model { get; set; }
@@ -50,8 +52,8 @@ public sealed record BatchEntry
     /// <summary>Seeds of the signs: a job for each, from the same factors. Null for one job with <see cref="Seed"/>.</summary>
     public IReadOnlyList<ulong>? RotationSeeds { get; set; }
 
-    /// <summary>Whether rows and columns are scaled to equal mean squares before rounding; null for yes, but no for the method published.</summary>
-    public bool? Equalize { get; set; }
+    /// <summary>default, or published: matrices as they are, scales of channels not fitted, inputs not propagated. Null for default, but published for the method published.</summary>
+    public string? Rounding { get; set; }
 
     /// <summary>Share in which matrices make up for moved inputs; null for the default, 0 for the method published.</summary>
     public double? Propagate { get; set; }
@@ -70,6 +72,12 @@ public sealed record BatchEntry
 
     /// <summary>Tasks to measure the result on.</summary>
     public IReadOnlyList<string> Tasks { get; set; } = [];
+
+    /// <summary>Bits of the results that are measured on the tasks; null for all.</summary>
+    public IReadOnlyList<double>? TaskBits { get; set; }
+
+    /// <summary>Seeds of the signs of the results that are measured on the tasks; null for all.</summary>
+    public IReadOnlyList<ulong>? TaskSeeds { get; set; }
 
     /// <summary>Folder of task files that are named without a path.</summary>
     public string TaskFolder { get; set; } = "tasks";
@@ -99,6 +107,8 @@ public sealed record BatchEntry
             return ("methods", $"{BatchMethods.Original} with other methods or bits, or without measure_only", $"{BatchMethods.Original} alone at 16 bits, which is only measured");
         if (!original && Bits.FirstOrDefault(bits => bits is not (>= 2 and <= 4), 2) is var bad && bad != 2)
             return ("bits", string.Create(CultureInfo.InvariantCulture, $"{bad}"), "numbers from 2 to 4");
+        if (Rounding is not (null or DefaultRounding or PublishedRounding))
+            return ("rounding", $"'{Rounding}'", $"{DefaultRounding} or {PublishedRounding}");
         if (RotationSeeds?.Count == 0)
             return ("rotation_seeds", "none", "at least one");
         if (Evaluate is null && (MeasureOnly || Tasks.Count > 0))

@@ -23,6 +23,11 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
     /// <summary>Whether it is rounded with factors.</summary>
     internal bool HasFactors => Fisher is not null;
 
+    /// <summary>Whether its result is measured on the tasks.</summary>
+    internal bool HasTasks => Entry.Tasks.Count > 0 && (Entry.TaskBits?.Contains(Bits) ?? true) && (Entry.TaskSeeds?.Contains(Seed) ?? true);
+
+    private bool RoundsAsPublished => (Entry.Rounding ?? (Method == BatchMethods.Published ? BatchEntry.PublishedRounding : null)) == BatchEntry.PublishedRounding;
+
     private FisherOptions? Fisher => BatchMethods.Factors(Method, Entry.Gradients, Entry.Seed, Entry.HalfSteps);
 
     /// <summary>Options of the run.</summary>
@@ -35,9 +40,12 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
         Format = Entry.Format == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
         FactorsFrom = factors,
         Seed = Seed,
+        Equalize = !RoundsAsPublished,
+        FitScales = !RoundsAsPublished,
+        Propagate = Entry.Propagate ?? (RoundsAsPublished ? 0 : null),
     };
 
-    /// <summary>Options of the collection that makes its factors: the same for every rate, seed of signs and format. The output is still to be named.</summary>
+    /// <summary>Options of the collection that makes its factors: the same for every rate, seed of signs, rounding and format. The output is still to be named.</summary>
     internal QuantizationOptions FactorOptions(Action<string>? warn) => new()
     {
         Model = Entry.Model,
@@ -48,9 +56,6 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
         Tokens = Entry.Tokens,
         Context = Entry.Context,
         Seed = Entry.Seed,
-        Equalize = Entry.Equalize ?? Method != BatchMethods.Published,
-        FitScales = Method != BatchMethods.Published,
-        Propagate = Entry.Propagate ?? (Method == BatchMethods.Published ? 0 : null),
         Warn = warn,
     };
 
@@ -85,11 +90,11 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
         };
         if (Entry.RotationSeeds is not null)
             settings["rotation_seed"] = Text(Seed);
-        if (Entry.Equalize is { } equalize)
-            settings["equalize"] = equalize ? "yes" : "no";
+        if (Entry.Rounding is { } rounding)
+            settings["rounding"] = rounding;
         if (Entry.Propagate is { } share)
             settings["propagate"] = Text(share);
-        if (Entry.Tasks.Count > 0)
+        if (HasTasks)
             settings["tasks"] = $"{string.Join(',', Entry.Tasks.Select(Named))}, limit {Text(Entry.Limit)}";
         if (!HasFactors)
             return settings;

@@ -144,7 +144,7 @@ public sealed class BatchRun
     {
         QuantizationTrials trials = TrialsOf(job, progress, cancellationToken);
         string? factors = FactorFolderOf(job);
-        QuantizationTrial trial = job.Method == BatchMethods.Original ? trials.MeasureOriginal(cancellationToken) : trials.Quantize(job.Options(factors, _warn), cancellationToken);
+        QuantizationTrial trial = job.Method == BatchMethods.Original ? trials.MeasureOriginal(cancellationToken) : trials.Quantize(job.Options(factors, _warn), job.HasTasks, cancellationToken);
         var measurement = BatchMeasurement.Of(job, trial, job.SharesFactors ? BatchCollection.Find(factors!) : null);
         Directory.CreateDirectory(job.Folder);
         measurement.Write(job.Output);

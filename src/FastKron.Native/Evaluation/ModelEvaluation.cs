@@ -58,7 +58,7 @@ public sealed class ModelEvaluation : IDisposable
         using ModelEvaluation evaluation = Prepare(options, backend, folder.Config, progress, cancellationToken);
         MeasuredModel measured = MeasuredModel.Describe(folder);
         using DecoderModel model = DecoderModel.Load(folder, backend);
-        (EvaluationReport report, IReadOnlyList<IReadOnlyList<TaskRow>> rows) = evaluation.Measure(model, measured, cancellationToken);
+        (EvaluationReport report, IReadOnlyList<IReadOnlyList<TaskRow>> rows) = evaluation.Measure(model, measured, cancellationToken: cancellationToken);
         report = report with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
         return options.Output is null ? report : EvaluationResult.Write(options.Output, report, rows);
     }
@@ -94,16 +94,18 @@ public sealed class ModelEvaluation : IDisposable
     /// <summary>Measures a model. Texts that are to be written by a model are written by the original, or else by the first model measured.</summary>
     /// <param name="model">The model, on the same backend.</param>
     /// <param name="measured">What it is.</param>
+    /// <param name="withTasks">Whether it is measured on the tasks too.</param>
     /// <param name="cancellationToken">Checked before every batch.</param>
     /// <returns>The report, and the rows of each of its tasks.</returns>
     /// <exception cref="ArithmeticException">Log-likelihoods are NaN.</exception>
-    public (EvaluationReport Report, IReadOnlyList<IReadOnlyList<TaskRow>> Rows) Measure(DecoderModel model, MeasuredModel measured, CancellationToken cancellationToken = default)
+    public (EvaluationReport Report, IReadOnlyList<IReadOnlyList<TaskRow>> Rows) Measure(
+        DecoderModel model, MeasuredModel measured, bool withTasks = true, CancellationToken cancellationToken = default)
     {
         long start = Stopwatch.GetTimestamp();
         Write(model, cancellationToken);
         TextReport[] texts = [.. _texts.Select(text => text!.Measure(model, TextScorer(model), _original, Stage(text.Name), cancellationToken))];
         var scorer = new SequenceScorer(model, _options.BatchTokens);
-        (TaskReport Report, IReadOnlyList<TaskRow> Rows)[] tasks = [.. _tasks.Select(task => task.Run(scorer.Score, Stage(task.Name), cancellationToken))];
+        (TaskReport Report, IReadOnlyList<TaskRow> Rows)[] tasks = [.. (withTasks ? _tasks : []).Select(task => task.Run(scorer.Score, Stage(task.Name), cancellationToken))];
         var report = new EvaluationReport
         {
             Engine = Engine.Version,

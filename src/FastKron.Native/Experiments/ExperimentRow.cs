@@ -27,6 +27,9 @@ public sealed record ExperimentRow
     /// <summary>Longest calibration sequence; null for the settings'.</summary>
     public int? Context { get; set; }
 
+    /// <summary>default or published; null for the settings'.</summary>
+    public string? Rounding { get; set; }
+
     /// <summary>Bits per weight; null for the settings'.</summary>
     public IReadOnlyList<double>? Bits { get; set; }
 

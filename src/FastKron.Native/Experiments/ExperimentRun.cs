@@ -43,14 +43,18 @@ public sealed class ExperimentRun
     /// <param name="data">Folder of texts and tasks.</param>
     /// <param name="output">Folder of the results.</param>
     /// <param name="bits">Of the settings' bits only these; null for all.</param>
-    /// <exception cref="ArgumentException">Two models of one name, or no cell.</exception>
-    public ExperimentRun(ExperimentSettings settings, IReadOnlyList<ExperimentModel> models, string data, string output, IReadOnlyCollection<double>? bits = null)
+    /// <param name="rows">Of the settings' rows only those of these names; null for all.</param>
+    /// <exception cref="ArgumentException">Two models of one name, an unknown row, or no cell.</exception>
+    public ExperimentRun(ExperimentSettings settings, IReadOnlyList<ExperimentModel> models, string data, string output, IReadOnlyCollection<double>? bits = null,
+        IReadOnlyCollection<string>? rows = null)
     {
         if (models.GroupBy(m => m.Name).FirstOrDefault(g => g.Count() > 1)?.Key is { } twice)
             throw new ArgumentException($"--model: found {twice} twice, expected every name once; give NAME=FOLDER");
+        if (rows?.FirstOrDefault(name => settings.Rows.All(row => row.Name != name)) is { } unknown)
+            throw new ArgumentException($"--rows {unknown}: expected some of {string.Join(", ", settings.Rows.Select(row => row.Name).Distinct())}");
         (Settings, _work) = (settings, Path.Combine(output, "work"));
-        Cells = [.. models.SelectMany(model => settings.Variants.SelectMany(line => CellsOf(settings, model, line, data, Path.Combine(output, "cells"), bits)))];
-        if (Cells.All(cell => cell.Job.Method == BatchMethods.Original))
+        Cells = [.. models.SelectMany(model => settings.Variants.Where(line => rows?.Contains(line.Row.Name) ?? true).SelectMany(line => CellsOf(settings, model, line, data, Path.Combine(output, "cells"), bits)))];
+        if (Cells.Count == 0 || (bits is not null && Cells.All(cell => cell.Job.Method == BatchMethods.Original)))
             throw new ArgumentException($"--bits {string.Join(',', bits ?? [])}: expected some of {string.Join(", ", settings.Bits)}");
     }
 

@@ -31,6 +31,12 @@ public sealed record ExperimentSettings
     /// <summary>Tasks whose accuracy is measured.</summary>
     public IReadOnlyList<string> Tasks { get; set; } = [];
 
+    /// <summary>Bits at which tasks are measured; null for all.</summary>
+    public IReadOnlyList<double>? TaskBits { get; set; }
+
+    /// <summary>Seeds of the signs with which tasks are measured; null for all.</summary>
+    public IReadOnlyList<ulong>? TaskSeeds { get; set; }
+
     /// <summary>Folder of the task files.</summary>
     public string TaskFolder { get; set; } = "tasks";
 
@@ -52,8 +58,11 @@ public sealed record ExperimentSettings
     /// <summary>Seed of labels and sampled text.</summary>
     public ulong Seed { get; set; }
 
-    /// <summary>Whether rows and columns are scaled to equal mean squares before rounding, by every method.</summary>
-    public bool Equalize { get; set; } = true;
+    /// <summary>How every row is rounded that does not say it: default or published; null for the method's own.</summary>
+    public string? Rounding { get; set; }
+
+    /// <summary>What readers of the table should know of its rows.</summary>
+    public string? Notes { get; set; }
 
     /// <summary>Share in which matrices make up for moved inputs, by every method that has calibration tokens; 0 rounds each on its own, as a method without has to.</summary>
     public double Propagate { get; set; }
@@ -150,7 +159,7 @@ public sealed record ExperimentSettings
             Bits = original ? [16] : variant.Row.Bits ?? Bits,
             RotationSeeds = original ? [Seed] : variant.Row.RotationSeeds ?? RotationSeeds,
             MeasureOnly = true,
-            Equalize = Equalize,
+            Rounding = variant.Row.Rounding ?? Rounding,
             Propagate = variant.Row.Method is BatchMethods.Original or BatchMethods.None ? 0 : Propagate,
             Calibration = [.. Calibration.Select(In)],
             Tokens = variant.Tokens ?? 1,
@@ -162,6 +171,8 @@ public sealed record ExperimentSettings
             Block = Block,
             MaxBlocks = MaxBlocks,
             Tasks = Tasks,
+            TaskBits = original ? null : TaskBits,
+            TaskSeeds = original ? null : TaskSeeds,
             TaskFolder = In(TaskFolder),
             Limit = Limit,
         };

@@ -88,13 +88,14 @@ public sealed record ExperimentOrigin(string Backend, string Engine, string Date
 
 /// <summary>What an experiment found so far.</summary>
 /// <param name="Title">Heading.</param>
+/// <param name="Notes">What readers should know of the rows; null for nothing.</param>
 /// <param name="Text">Text and protocol of the KL.</param>
 /// <param name="Origins">Where the measurements come from.</param>
 /// <param name="Sections">Model by model, bits by bits.</param>
 /// <param name="Verdicts">What the numbers decide.</param>
 /// <param name="Missing">Names of the cells that are not measured yet.</param>
 public sealed record ExperimentTable(
-    string Title, string Text, IReadOnlyList<ExperimentOrigin> Origins, IReadOnlyList<ExperimentSection> Sections, IReadOnlyList<ExperimentVerdict> Verdicts, IReadOnlyList<string> Missing)
+    string Title, string? Notes, string Text, IReadOnlyList<ExperimentOrigin> Origins, IReadOnlyList<ExperimentSection> Sections, IReadOnlyList<ExperimentVerdict> Verdicts, IReadOnlyList<string> Missing)
 {
     /// <summary>Makes the table of measured cells; null is a cell that is not measured yet.</summary>
     /// <exception cref="InvalidDataException">Cells of one model measured different originals, texts or task files.</exception>
@@ -122,21 +123,29 @@ public sealed record ExperimentTable(
         string[] missing = [.. cells.Where(c => c.Measurement is null).Select(c => c.Cell.Job.Name)];
         TextReport? text = measured.FirstOrDefault()?.Evaluation.Texts[0];
         string described = text is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{text.Text}, {text.Divergence!.Protocol}, {text.Divergence.Blocks.Count} blocks");
-        return new ExperimentTable(settings.Title, described, origins, sections, [.. verdicts.OrderBy(v => settings.Claims.ToList().FindIndex(c => c.Text == v.Claim))], missing);
+        return new ExperimentTable(settings.Title, settings.Notes, described, origins, sections, [.. verdicts.OrderBy(v => settings.Claims.ToList().FindIndex(c => c.Text == v.Claim))], missing);
     }
 
     private static void RequireAlike(IReadOnlyList<(ExperimentCell Cell, BatchMeasurement? Measurement)> cells)
     {
-        foreach (var model in cells.Where(c => c.Measurement is not null).GroupBy(c => c.Cell.Model.Name))
+        var seen = new Dictionary<(string Model, string What), (string Id, string File)>();
+        foreach ((ExperimentCell cell, BatchMeasurement? measurement) in cells)
         {
-            (string Name, string What)[] measured = [.. model.Select(c => (c.Cell.Job.Output, Describe(c.Measurement!.Evaluation)))];
-            if (measured.FirstOrDefault(m => m.What != measured[0].What) is { Name: not null } other)
-                throw new InvalidDataException($"{other.Name}: measured {other.What}; found {measured[0].What} in {measured[0].Name}, expected the same; delete one of the two");
+            foreach ((string what, string id) in measurement is null ? [] : Ids(measurement.Evaluation))
+            {
+                if (!seen.TryAdd((cell.Model.Name, what), (id, cell.Job.Output)) && seen[(cell.Model.Name, what)] is var other && other.Id != id)
+                    throw new InvalidDataException($"{cell.Job.Output}: found {what} {id}, expected {other.Id} as in {other.File}; delete one of the two");
+            }
         }
 
-        static string Describe(EvaluationReport report) => string.Join(
-            "; ", report.Texts.Select(t => $"text {t.TextHash[..12]}, {t.Measured.Protocol}, {t.Measured.Blocks.Count} blocks").Prepend($"original {report.Original!.Hash[..12]}")
-                .Concat(report.Tasks.Select(t => $"{t.Task} {t.FileHash[..12]}, {t.Documents} documents")));
+        static IEnumerable<(string What, string Id)> Ids(EvaluationReport report)
+        {
+            yield return ("original", report.Original!.Hash[..12]);
+            foreach (TextReport text in report.Texts)
+                yield return ("text", $"{text.TextHash[..12]}, {text.Measured.Protocol}, {text.Measured.Blocks.Count} blocks");
+            foreach (TaskReport task in report.Tasks)
+                yield return (task.Task, $"{task.FileHash[..12]}, {task.Documents} documents");
+        }
     }
 
     // A line with the values that its figures are means of.
@@ -161,7 +170,10 @@ public sealed record ExperimentTable(
 
         private BatchMeasurement? Any => _seeds.Values.FirstOrDefault();
 
-        private IEnumerable<string> Averaged => Any is null ? [] : TaskAverage.Averaged(Any.Evaluation.Tasks).Select(t => t.Task);
+        // Not every seed need be measured on the tasks.
+        private IReadOnlyList<TaskReport> Tasks => _seeds.Values.Select(m => m.Evaluation.Tasks).FirstOrDefault(tasks => tasks.Count > 0) ?? [];
+
+        private IEnumerable<string> Averaged => TaskAverage.Averaged(Tasks).Select(t => t.Task);
 
         public ExperimentLine Describe(IReadOnlyList<MeasuredLine> rivals)
         {
@@ -181,7 +193,7 @@ public sealed record ExperimentTable(
                 Divergence = Estimate(Divergence!),
                 DivergenceOfSeeds = Divergence!.SeedMeans,
                 Perplexity = new ExperimentEstimate(perplexity, perplexity * losses.Error),
-                Tasks = any.Evaluation.Tasks.ToDictionary(t => t.Task, t => Estimate(Right(t.Task)!)),
+                Tasks = Tasks.ToDictionary(t => t.Task, t => Estimate(Right(t.Task)!)),
                 Average = averaged.Length < 2 ? null : new ExperimentEstimate(averaged.Average(a => a.Value), Math.Sqrt(averaged.Sum(a => a.Error * a.Error)) / averaged.Length),
                 Differences = [.. rivals.Where(rival => rival.Name != Name).Select(Against)],
             };
@@ -190,7 +202,10 @@ public sealed record ExperimentTable(
         private ExperimentDifference Against(MeasuredLine rival)
         {
             SeededSample? divergence = rival.Divergence is null ? null : Divergence!.Minus(rival.Divergence);
-            double[][] documents = rival.Any is null ? [] : [.. Averaged.Select(task => Right(task)!.Minus(rival.Right(task)!)?.Units).OfType<double[]>()];
+            double[][] documents =
+            [
+                .. Averaged.Select(task => rival.Right(task) is { } its ? Right(task)!.Minus(its)?.Units : null).OfType<double[]>(),
+            ];
             var difference = new ExperimentDifference(rival.Name, divergence is null ? null : Estimate(divergence), null, null, null);
             if (documents.Length < 2)
                 return difference;
@@ -198,10 +213,13 @@ public sealed record ExperimentTable(
             return difference with { Accuracy = documents.Average(d => Statistics.Mean(d)), Low = low, High = high };
         }
 
-        private SeededSample? Right(string task) => Sample(m => [.. m.Right[task].Select(digit => (double)(digit - '0'))]);
+        private SeededSample? Right(string task) => Sample(m => m.Right.GetValueOrDefault(task)?.Select(digit => (double)(digit - '0')).ToArray());
 
-        private SeededSample? Sample(Func<BatchMeasurement, double[]> values) =>
-            _seeds.Count == 0 ? null : IsOriginal ? SeededSample.Unrotated(values(Any!)) : new SeededSample(_seeds.ToDictionary(seed => seed.Key, seed => values(seed.Value)));
+        private SeededSample? Sample(Func<BatchMeasurement, double[]?> values)
+        {
+            Dictionary<ulong, double[]> bySeed = _seeds.Select(seed => (seed.Key, Units: values(seed.Value))).Where(seed => seed.Units is not null).ToDictionary(seed => seed.Key, seed => seed.Units!);
+            return bySeed.Count == 0 ? null : IsOriginal ? SeededSample.Unrotated(bySeed.Values.Single()) : new SeededSample(bySeed);
+        }
 
         private static ExperimentEstimate Estimate(SeededSample sample) => new(sample.Mean, sample.Error);
     }

@@ -54,16 +54,17 @@ public sealed class QuantizationTrials : IDisposable
     public QuantizationTrial MeasureOriginal(CancellationToken cancellationToken = default)
     {
         using DecoderModel model = DecoderModel.Load(_folder, _backend);
-        return Measure(model, Original, [], [], 0, cancellationToken);
+        return Measure(model, Original, [], [], 0, withTasks: true, cancellationToken);
     }
 
     /// <summary>Quantizes and measures.</summary>
     /// <param name="options">Bits, seed, what is skipped, where factors lie; model, output, format and what makes factors are not used.</param>
+    /// <param name="withTasks">Whether the result is measured on the tasks too.</param>
     /// <param name="cancellationToken">Checked many times a second.</param>
     /// <exception cref="NotSupportedException">Shapes that cannot be quantized.</exception>
     /// <exception cref="InvalidDataException">Bad factors.</exception>
     /// <exception cref="ArgumentException">Bits that no code has, or that cannot be shared out.</exception>
-    public QuantizationTrial Quantize(QuantizationOptions options, CancellationToken cancellationToken = default)
+    public QuantizationTrial Quantize(QuantizationOptions options, bool withTasks = true, CancellationToken cancellationToken = default)
     {
         long start = Stopwatch.GetTimestamp();
         if (options.FactorsFrom is null)
@@ -81,7 +82,7 @@ public sealed class QuantizationTrials : IDisposable
         rounding.Run(selection.Quantized, selection.Quantized, linear => weights[linear.Name], ReadTokens, Accept, cancellationToken);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         using DecoderModel model = DecoderModel.Load(_folder, _backend, weights);
-        return Measure(model, MeasuredModel.Describe(_folder, Original, weights.Values), [.. evidence.Values], statistics, seconds, cancellationToken);
+        return Measure(model, MeasuredModel.Describe(_folder, Original, weights.Values), [.. evidence.Values], statistics, seconds, withTasks, cancellationToken);
 
         KroneckerFactors? ReadFactors(LinearShape linear)
         {
@@ -112,9 +113,10 @@ public sealed class QuantizationTrials : IDisposable
     }
 
     private QuantizationTrial Measure(
-        DecoderModel model, MeasuredModel measured, IReadOnlyList<FactorEvidence> evidence, IReadOnlyList<RoundingStatistics> statistics, double seconds, CancellationToken cancellationToken)
+        DecoderModel model, MeasuredModel measured, IReadOnlyList<FactorEvidence> evidence, IReadOnlyList<RoundingStatistics> statistics, double seconds, bool withTasks,
+        CancellationToken cancellationToken)
     {
-        var (report, rows) = _evaluation.Measure(model, measured, cancellationToken);
+        var (report, rows) = _evaluation.Measure(model, measured, withTasks, cancellationToken);
         return new QuantizationTrial(report, rows, evidence, statistics, seconds);
     }
 }

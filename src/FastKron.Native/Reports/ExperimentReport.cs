@@ -73,6 +73,8 @@ public static class ExperimentReport
 
     private static IEnumerable<string> Introduction(ExperimentTable table)
     {
+        if (table.Notes is { } notes)
+            yield return notes;
         if (table.Text.Length > 0)
             yield return $"KL to the original in nats: {table.Text}.";
         if (table.Origins.Count > 0)

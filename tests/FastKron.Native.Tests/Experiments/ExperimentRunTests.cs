@@ -26,6 +26,7 @@ public sealed class ExperimentRunTests : IDisposable
         Text = "self:512",
         Block = 64,
         Tasks = [Task, "boolq"],
+        TaskBits = [2],
         Bits = [2, 3],
         RotationSeeds = [0, 1],
         Gradients = 4,
@@ -35,6 +36,7 @@ public sealed class ExperimentRunTests : IDisposable
             new ExperimentRow { Name = "16-bit", Method = BatchMethods.Original }, new ExperimentRow { Name = "none", Method = BatchMethods.None },
             new ExperimentRow { Name = "ldlq", Method = "activation", Tokens = [500], RotationSeeds = [1] },
             new ExperimentRow { Name = "fastkron", Method = "likelihood", Tokens = [500, 1000], Bits = [2] },
+            new ExperimentRow { Name = "plain", Method = "likelihood", Tokens = [500], Bits = [2], RotationSeeds = [1], Rounding = "published" },
         ],
         Rivals = ["none"],
         Claims = [new ExperimentClaim { Text = "More tokens do no harm.", Line = "fastkron@1K", Against = "fastkron@500", AtMost = 100, Bits = [2] }],
@@ -60,15 +62,15 @@ public sealed class ExperimentRunTests : IDisposable
     public async Task ExecuteAsync_Interrupted_GoesOnFromItsCellsAndGivesTheWholeTable()
     {
         ExperimentRun run = Run();
-        Assert.That(run.Cells, Has.Count.EqualTo(1 + 4 + 2 + 4));
+        Assert.That(run.Cells, Has.Count.EqualTo(1 + 4 + 2 + 4 + 1));
         using CancellationTokenSource source = new();
         Assert.That(
             () => run.ExecuteAsync(_backend, name => { _started.Add(name); if (name.Contains("fastkron@500", StringComparison.Ordinal)) source.Cancel(); }, cancellationToken: source.Token),
             Throws.InstanceOf<OperationCanceledException>());
         ExperimentTable partial = run.Read();
-        Assert.That(partial.Missing, Is.EqualTo(new[] { "small-fastkron@500-2bit-seed0", "small-fastkron@500-2bit-seed1", "small-fastkron@1K-2bit-seed0", "small-fastkron@1K-2bit-seed1" }));
+        Assert.That(partial.Missing, Is.EqualTo(new[] { "small-fastkron@500-2bit-seed0", "small-fastkron@500-2bit-seed1", "small-fastkron@1K-2bit-seed0", "small-fastkron@1K-2bit-seed1", "small-plain@500-2bit-seed1" }));
         Assert.That(partial.Verdicts.Single().Outcome, Is.EqualTo(ExperimentOutcome.NotMeasured));
-        Assert.That(ExperimentReport.Markdown(partial), Does.Contain("Not measured yet: 4 cells").And.Contain("| fastkron@1K | 0 of 2 … |"));
+        Assert.That(ExperimentReport.Markdown(partial), Does.Contain("Not measured yet: 5 cells").And.Contain("| fastkron@1K | 0 of 2 … |"));
 
         // What is carried to another machine is the folder of cells.
         Directory.Move(Path.Combine(Output, "cells"), _folder.File("cells"));
@@ -79,13 +81,14 @@ public sealed class ExperimentRunTests : IDisposable
         IReadOnlyList<BatchResult> results = await run.ExecuteAsync(_backend, _started.Add);
         Assert.That(results.Select(r => r.Error), Is.All.Null);
         Assert.That(_started.Where(name => !name.StartsWith("factors/", StringComparison.Ordinal)), Is.EqualTo(partial.Missing));
+        Assert.That(_started.Count(name => name.StartsWith("factors/", StringComparison.Ordinal)), Is.EqualTo(2), "ways of rounding share factors");
         Assert.That(Directory.GetFileSystemEntries(Output).Select(Path.GetFileName), Is.EqualTo(new[] { "cells" }), "neither factors nor models stay");
 
         ExperimentTable table = run.Read();
         Assert.That(table.Missing, Is.Empty);
         Assert.That(table.Sections.Select(s => (s.Model, s.Bits, Lines: string.Join(' ', s.Lines.Select(l => l.Name)))), Is.EqualTo(new[]
         {
-            ("small", 2, "16-bit none ldlq@500 fastkron@500 fastkron@1K"), ("small", 3, "16-bit none ldlq@500"),
+            ("small", 2, "16-bit none ldlq@500 fastkron@500 fastkron@1K plain@500"), ("small", 3, "16-bit none ldlq@500"),
         }));
         AssertNumbers(table.Sections[0], run);
         Assert.That((table.Verdicts[0].Outcome, table.Verdicts[0].Ratio), Is.EqualTo((ExperimentOutcome.Confirmed, table.Sections[0].Lines[4].Divergence!.Value / table.Sections[0].Lines[3].Divergence!.Value)));
@@ -99,7 +102,7 @@ public sealed class ExperimentRunTests : IDisposable
         await run.ExecuteAsync(_backend);
         string cell = run.Cells[^1].Job.Output, text = await File.ReadAllTextAsync(cell), hash = BatchMeasurement.Read(cell).Evaluation.Original!.Hash;
         await File.WriteAllTextAsync(cell, text.Replace(hash, new string('0', hash.Length), StringComparison.Ordinal));
-        Assert.That(run.Read, Throws.TypeOf<InvalidDataException>().With.Message.Contains(cell).And.Message.Contains("original 000000000000"));
+        Assert.That(run.Read, Throws.TypeOf<InvalidDataException>().With.Message.Contains(cell).And.Message.Contains("found original 000000000000"));
     }
 
     [Test]
@@ -127,6 +130,7 @@ public sealed class ExperimentRunTests : IDisposable
                 Assert.That(line.Tasks[Task].Value, Is.EqualTo(cells.Average(c => c.Evaluation.Tasks[0].Acc)).Within(1e-12));
                 Assert.That(line.Average!.Value, Is.EqualTo(line.Tasks.Values.Average(t => t.Value)).Within(1e-12));
             }
+            Assert.That(section.Lines[5].DivergenceOfSeeds[0], Is.Not.EqualTo(section.Lines[3].DivergenceOfSeeds[1]), "rounded in another way");
             ExperimentLine none = section.Lines[1], ldlq = section.Lines[2];
             double[] Blocks(BatchMeasurement cell) => [.. cell.Evaluation.Texts[0].Divergence!.Blocks];
             double[] ldlqBlocks = Blocks(Cells("ldlq@500")[0]), noneBlocks = Blocks(Cells("none")[1]);
@@ -150,8 +154,9 @@ public sealed class ExperimentRunTests : IDisposable
             Assert.That(records.Select(r => (r.Suite, r.Case, r.Unit)), Is.Unique.And.SupersetOf(new[]
             {
                 ("quality", "small/2bit/fastkron@1K", "kl"), ("quality", "small/2bit/fastkron@1K@seed-1", "kl"), ("quality", "small/16bit/16-bit/perplexity", "ppl"),
-                ("tasks", "piqa/small/2bit/ldlq@500", "acc"), ("tasks", "average/small/3bit/none", "acc"),
+                ("tasks", "piqa/small/2bit/ldlq@500", "acc"), ("tasks", "average/small/2bit/none", "acc"),
             }));
+            Assert.That(records.Where(r => r.Suite == "tasks").Select(r => r.Case), Has.None.Contains("/3bit/"), "tasks are wanted at 2 bits");
             BenchmarkRecord record = records.Single(r => r.Case == "small/2bit/fastkron@500");
             Assert.That((record.Rival, record.RivalValue), Is.EqualTo(("none", table.Sections[0].Lines[1].Divergence!.Value)));
             Assert.That(record.Machine, Is.EqualTo(_backend.Name));
