@@ -1,5 +1,5 @@
-// Tensor-core instructions of compute_80 and newer, one function each: asynchronous copies, ldmatrix, bf16 mma with f32
-// sums. Fragments of mma.m16n8k16, lane = 4 g + t:
+// Tensor-core instructions of compute_80 and newer, one function each: asynchronous copies, ldmatrix, bf16 and float16
+// mma with f32 sums. Fragments of mma.m16n8k16, lane = 4 g + t:
 //   a[0..3]  rows g, g + 8, g, g + 8; columns 2t, 2t + 1 of the left (0, 1) and right (2, 3) half of k
 //   b0, b1   column g; rows 2t, 2t + 1 of the upper and lower half of k
 //   d[0..3]  row g columns 2t, 2t + 1; row g + 8 columns 2t, 2t + 1
@@ -93,6 +93,15 @@ __device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], uint3
 __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
+        "%2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// The same with a and b of float16.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
         "%2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));

@@ -1,113 +1,11 @@
-// Trellis codes on tiles of 16 x 16 weights: a ring of 256 K bits, most significant first; the 16-bit state of step t
-// begins at bit t K V and gives V weights, exact float16 numbers. Codewords are made in pairs of adjacent columns, the
-// first in the lower half: what an operand register of an mma with float16 inputs holds.
-// Source  QTIP, arXiv:2406.11235; codes: Codebooks/TrellisCodes.cs; bit placement: Reference/TrellisPacking.cs.
+// Tiles of 16 x 16 weights as packed trellis codes: a ring of 256 K bits, most significant first, in which the 16-bit
+// state of step t begins at bit t K V.
+// Source  QTIP, arXiv:2406.11235; bit placement: Reference/TrellisPacking.cs.
 #pragma once
 
-#include "reduce.cuh"
+#include "trellis_codes.cuh"
 
-#include <cuda_fp16.h>
-#include <stdint.h>
-
-constexpr int TableEntries = 512;
 constexpr int TileWeights = 256;
-
-// HYB, V = 2: of h = s (s + 1), bits 6 ... 14 choose an entry, bit 15 changes the first number's sign.
-struct HybridCode
-{
-    static constexpr int Vector = 2;
-
-    // A checkpoint's table: entry i is two float16.
-    struct Parameters
-    {
-        uint32_t entries[TableEntries];
-    };
-
-    const uint32_t* table;
-
-    // The whole block calls it; the caller synchronises.
-    __device__ __forceinline__ explicit HybridCode(const Parameters& parameters)
-    {
-        __shared__ uint32_t shared_table[TableEntries];
-        for (int i = threadIdx.x; i < TableEntries; i += blockDim.x)
-            shared_table[i] = parameters.entries[i];
-        table = shared_table;
-    }
-
-    // Bits above the 16 of the state may hold anything.
-    __device__ __forceinline__ uint32_t pair(uint32_t state) const
-    {
-        uint32_t hash = state * (state + 1);
-        return table[(hash >> 6) & (TableEntries - 1)] ^ (hash & 0x8000u);
-    }
-};
-
-// The codes with V = 1 hash the state to x = s multiplier + addend.
-struct ComputedCodeParameters
-{
-    uint32_t multiplier, addend;
-    float origin, scale, offset;      // of byte sums
-};
-
-// 3INST and MCG: the sum of two float16 made of the halves of x.
-struct HalfPairCode
-{
-    static constexpr int Vector = 1;
-    using Parameters = ComputedCodeParameters;
-
-    Parameters parameters;
-
-    __device__ __forceinline__ explicit HalfPairCode(const Parameters& given) : parameters(given) {}
-
-    __device__ __forceinline__ uint32_t pair(uint32_t first, uint32_t second) const
-    {
-        uint32_t a = terms(first), b = terms(second);
-        __half2 sum = __hadd2_rn(half2_of(__byte_perm(a, b, 0x5410)), half2_of(__byte_perm(a, b, 0x7632)));
-        return *reinterpret_cast<uint32_t*>(&sum);
-    }
-
-private:
-    __device__ __forceinline__ uint32_t terms(uint32_t state) const
-    {
-        return ((state * parameters.multiplier + parameters.addend) & 0x8fff8fffu) ^ 0x3b603b60u;
-    }
-
-    static __device__ __forceinline__ __half2 half2_of(uint32_t bits) { return *reinterpret_cast<__half2*>(&bits); }
-};
-
-// 1MAD and MUL1: (B - origin) scale + offset of the sum B of the four bytes of x.
-struct ByteSumCode
-{
-    static constexpr int Vector = 1;
-    using Parameters = ComputedCodeParameters;
-
-    Parameters parameters;
-
-    __device__ __forceinline__ explicit ByteSumCode(const Parameters& given) : parameters(given) {}
-
-    __device__ __forceinline__ uint32_t pair(uint32_t first, uint32_t second) const
-    {
-        __half2 values = __floats2half2_rn(value(first), value(second));
-        return *reinterpret_cast<uint32_t*>(&values);
-    }
-
-private:
-    // 0x4b000000 are the bits of 2^23, whose last place is 1.
-    __device__ __forceinline__ float value(uint32_t state) const
-    {
-        uint32_t x = state * parameters.multiplier + parameters.addend;
-        float sum = __uint_as_float(__dp4a(x, 0x01010101u, 0x4b000000u));
-        return fmaf(sum - (8388608.0f + parameters.origin), parameters.scale, parameters.offset);
-    }
-};
-
-__device__ __forceinline__ float2 codeword(uint32_t pair)
-{
-    __half2_raw raw;
-    raw.x = static_cast<unsigned short>(pair);
-    raw.y = static_cast<unsigned short>(pair >> 16);
-    return __half22float2(raw);
-}
 
 // Row and column in a tile of weight i of its path: row-major, or element i % 8 of lane i / 8 of an mma.m16n8k16's A.
 __device__ __forceinline__ int2 weight_place(bool fragment_order, int i)
@@ -116,6 +14,12 @@ __device__ __forceinline__ int2 weight_place(bool fragment_order, int i)
         return make_int2(i >> 4, i & 15);
     int lane = i >> 3;
     return make_int2((lane >> 2) + (i & 2) * 4, (lane & 3) * 2 + (i & 1) + (i & 4) * 2);
+}
+
+// The state that begins so many bits below the top of 64 bits, with other bits above its 16.
+__device__ __forceinline__ uint32_t state_at(uint32_t upper, uint32_t lower, int bit)
+{
+    return bit <= 16 ? upper >> (16 - bit) : __funnelshift_r(lower, upper, 48 - bit);
 }
 
 // A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, one tile of the plain layout.
@@ -132,11 +36,17 @@ template <typename Code, int K> struct TrellisUnit<Code, K, true>
 
     static __device__ __forceinline__ int column(int lane, int j) { return (lane & 3) * 2 + 8 * (j >> 1); }
 
+    // Where an input for an even column of the unit lies in fragment order, the lanes' after each other.
+    static __device__ __forceinline__ int place(int column)
+    {
+        return (column & ~31) + (column & 6) * 4 + (column & 24) / 4;
+    }
+
     // Lane records of 4 K bytes: a K-byte little-endian integer, first bit most significant, for the tiles (0,0),
     // (1,0), (0,1), (1,1) as (row, column).
-    __device__ __forceinline__ void load(const uint16_t* words, int lane)
+    __device__ __forceinline__ void load(const uint16_t* codes, size_t unit, int lane)
     {
-        const uint16_t* record = words + lane * 2 * K;
+        const uint16_t* record = codes + lane * 2 * K + unit * Words;
         if constexpr (K == 2)
         {
             uint2 v = *reinterpret_cast<const uint2*>(record);
@@ -155,29 +65,58 @@ template <typename Code, int K> struct TrellisUnit<Code, K, true>
         }
     }
 
-    // All lanes of the warp call it.
-    __device__ __forceinline__ void decode(uint32_t (&pairs)[4], const Code& code, int row_tile, int column_tile, int lane) const
+    // The pairs of both row tiles; all lanes of the warp call it.
+    __device__ __forceinline__ void decode(uint32_t (&pairs)[Tiles][4], const Code& code, int column_tile,
+                                           int lane) const
     {
-        constexpr int Bits = 8 * K;
-        constexpr uint32_t Mask = Bits == 32 ? 0xffffffffu : (1u << (Bits % 32)) - 1;
-        int first = (2 * column_tile + row_tile) * Bits, low = first / 32, high = (first + Bits - 1) / 32;
-        uint32_t mine = __funnelshift_r(own[low], own[high], first % 32) & Mask;
-        uint32_t next = __shfl_sync(FullWarp, mine, (lane + 1) & 31);
-
-        // The lane's Bits bits and the next lane's, from the top of 64 bits on.
-        uint32_t upper = K == 4 ? mine : mine << (32 - Bits) | next >> (2 * Bits - 32);
-        uint32_t lower = K == 2 ? 0 : next << (64 - 2 * Bits);
+        // The words with the records of the two tiles, and the next lane's.
+        constexpr int Used = (K + 1) / 2;
+        int first = column_tile * K / 2;
+        uint32_t mine[Used], next[Used];
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-            pairs[j] = code.pair(__funnelshift_l(lower, upper, 2 * K * j) >> 16);
+        for (int i = 0; i < Used; i++)
+        {
+            mine[i] = own[first + i];
+            next[i] = __shfl_sync(FullWarp, mine[i], (lane + 1) % WarpSize);
+        }
+#pragma unroll
+        for (int row_tile = 0; row_tile < Tiles; row_tile++)
+        {
+            // The lane's 8 K bits of the tile and the first of the next lane's, from the top of 64 bits on.
+            uint32_t upper, lower;
+            if constexpr (K == 2)
+            {
+                upper = __byte_perm(mine[0], next[0], row_tile == 0 ? 0x1054 : 0x3276);
+                lower = 0;
+            }
+            else if constexpr (K == 3)
+            {
+                int shift = 8 * (6 * column_tile + 3 * row_tile) - 32 * first;
+                upper = __byte_perm(bits_from(mine, shift), bits_from(next, shift), 0x2106);
+                lower = bits_from(next, shift) << 16;
+            }
+            else
+            {
+                upper = mine[row_tile];
+                lower = next[row_tile];
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+                pairs[row_tile][j] = code.pair(state_at(upper, lower, 2 * K * j));
+        }
     }
 
 private:
+    static __device__ __forceinline__ uint32_t bits_from(const uint32_t (&words)[2], int shift)
+    {
+        return shift < 32 ? __funnelshift_r(words[0], words[1], shift) : words[1] >> (shift - 32);
+    }
+
     uint32_t own[K];
 };
 
-// Plain layout: bit of the ring where the window of a lane begins in the upper or lower half of a tile, and 32-bit words
-// that hold a window of so many bits wherever it begins.
+// Plain layout: bit of the ring where the window of a lane begins in the upper or lower half of a tile, and the 32-bit
+// words that hold a window of so many bits wherever it begins.
 __host__ __device__ constexpr int window_bit(int k, int lane, int half)
 {
     return (16 * (lane / 4 + 8 * half) + 4 * (lane % 4)) * k;
@@ -203,20 +142,24 @@ template <typename Code, int K> struct TrellisUnit<Code, K, false>
 
     static __device__ __forceinline__ int column(int lane, int j) { return (lane & 3) * 4 + 2 * (j >> 1); }
 
-    __device__ __forceinline__ void load(const uint16_t* words, int lane)
+    static __device__ __forceinline__ int place(int column) { return column; }
+
+    __device__ __forceinline__ void load(const uint16_t* codes, size_t unit, int lane)
     {
-        const uint32_t* ring = reinterpret_cast<const uint32_t*>(words);
 #pragma unroll
         for (int half = 0; half < 2; half++)
         {
-            int word = window_bit(K, lane, half) / 32;
+            int first = window_bit(K, lane, half) / 32;
 #pragma unroll
             for (int i = 0; i < WindowWords; i++)
-                windows[half][i] = ring[word + i < RingWords ? word + i : word + i - RingWords];
+            {
+                int word = first + i < RingWords ? first + i : first + i - RingWords;
+                windows[half][i] = reinterpret_cast<const uint32_t*>(codes)[word + unit * RingWords];
+            }
         }
     }
 
-    __device__ __forceinline__ void decode(uint32_t (&pairs)[4], const Code& code, int, int, int lane) const
+    __device__ __forceinline__ void decode(uint32_t (&pairs)[Tiles][4], const Code& code, int, int lane) const
     {
 #pragma unroll
         for (int half = 0; half < 2; half++)
@@ -233,10 +176,10 @@ template <typename Code, int K> struct TrellisUnit<Code, K, false>
             for (int i = 0; i < 2; i++)
             {
                 if constexpr (Code::Vector == 2)
-                    pairs[half + 2 * i] = code.pair(__funnelshift_l(lower, upper, 2 * K * i) >> 16);
+                    pairs[0][half + 2 * i] = code.pair(state_at(upper, lower, 2 * K * i));
                 else
-                    pairs[half + 2 * i] = code.pair(__funnelshift_l(lower, upper, 2 * K * i) >> 16,
-                                                    __funnelshift_l(lower, upper, 2 * K * i + K) >> 16);
+                    pairs[0][half + 2 * i] = code.pair(state_at(upper, lower, 2 * K * i),
+                                                       state_at(upper, lower, 2 * K * i + K));
             }
         }
     }

@@ -57,7 +57,7 @@ internal static class BenchCommand
         Table table = Output.Table(suite.Name, "measured", "unit", "allowed", "of it", "rival", "its value", "faster by");
         foreach (BenchmarkRecord r in records)
         {
-            bool time = r.Unit == "ms";
+            bool time = r.Unit is "ms" or "µs";
             table.Row(
                 r.Case, Number(r.Value), r.Unit, Number(r.Floor), Percent(time ? r.Floor / r.Value : r.Value / r.Floor),
                 r.Rival ?? "", Number(r.RivalValue), Percent(time ? r.RivalValue / r.Value : r.Value / r.RivalValue));

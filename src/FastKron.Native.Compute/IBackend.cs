@@ -274,9 +274,13 @@ public interface IBackend : IDisposable
     void DecodeMatrix(TrellisMatrix weights, Tensor dense);
 
     /// <summary>y ← x · Ŵᵀ, decoding on the way.</summary>
-    /// <param name="x">(T, columns of Ŵ), activation type.</param>
+    /// <remarks>
+    /// A row of x gives the same bits whichever others are there, up to 8 rows. With up to 8, a backend may round x to the 11 bits of float16; with more, x and Ŵ to its
+    /// activation type. Sums are in float32.
+    /// </remarks>
+    /// <param name="x">(T, columns of Ŵ) F32.</param>
     /// <param name="weights">Packed codes.</param>
-    /// <param name="y">(T, rows of Ŵ), activation type.</param>
+    /// <param name="y">(T, rows of Ŵ) F32.</param>
     void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y);
 
     // ---- Rounding (hessians-and-rounding.md sections 4.2b and 4.5) ----

@@ -43,13 +43,14 @@ internal static class TrellisArguments
             throw new ArgumentException($"{nameof(dense)}: expected F32, BF16 or F16, found {dense}", nameof(dense));
     }
 
-    /// <summary>Checks <see cref="IBackend.TrellisMatMul"/>, but for the types that a backend takes.</summary>
+    /// <summary>Checks <see cref="IBackend.TrellisMatMul"/>.</summary>
     public static void MatMul(bool onHost, Tensor x, TrellisMatrix weights, Tensor y)
     {
         Packed(onHost, weights);
         TensorArguments.RequireMemory(x, onHost);
         TensorArguments.RequireMemory(y, onHost);
-        TensorArguments.RequireType(y, x.Type);
+        TensorArguments.RequireType(x, DType.F32);
+        TensorArguments.RequireType(y, DType.F32);
         TensorArguments.RequireShape(x, y.Rows, weights.Columns);
         TensorArguments.RequireShape(y, x.Rows, weights.Rows);
     }

@@ -68,7 +68,7 @@ internal static class ReadmeTables
         return table.Append(CultureInfo.InvariantCulture, $"\n{last.Machine}; {last.Date}, commit {last.Commit[..Math.Min(9, last.Commit.Length)]}; `{string.Join("`, `", records.Select(r => r.Command).Distinct())}`.\n").ToString();
     }
 
-    private static bool IsTime(BenchmarkRecord record) => record.Unit is "ms" or "s";
+    private static bool IsTime(BenchmarkRecord record) => record.Unit is "µs" or "ms" or "s";
 
     private static string Number(double value) => value.ToString(value < 10 ? "G4" : "F1", CultureInfo.InvariantCulture);
 }

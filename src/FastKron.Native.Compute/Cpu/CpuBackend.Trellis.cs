@@ -71,7 +71,6 @@ public sealed unsafe partial class CpuBackend
     public void TrellisMatMul(Tensor x, TrellisMatrix weights, Tensor y)
     {
         TrellisArguments.MatMul(onHost: true, x, weights, y);
-        TensorArguments.RequireType(x, DType.F32);
         RequireDecodable(weights);
         if (x.Rows <= FewRows)
         {

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Cuda;
@@ -8,7 +7,8 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed partial class GpuBackend
 {
     // kernels/trellis.cu
-    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, HybridEntries = 512, HybridBits = 16, CodeAlignment = 16;
+    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, MatMulWarps = 16, MatMulThreads = 32 * MatMulWarps, GroupUnits = 4;
+    private const int HybridEntries = 512, InputBytes = 2, CodeAlignment = 16, InputAlignment = 16;
 
     /// <summary>Rows of x up to which tiles are multiplied as they are decoded; above, strips of the matrix are decoded for <see cref="MatMul"/>.</summary>
     private const int FewRows = 8;
@@ -16,8 +16,7 @@ public sealed partial class GpuBackend
     /// <summary>Bytes of the strips that are decoded for <see cref="MatMul"/>.</summary>
     private const long StripBytes = 64 << 20;
 
-    /// <summary>With few rows: blocks wanted for each multiprocessor, and units that each warp of a block must still have.</summary>
-    private const int MatMulBlocks = 4, MatMulUnits = 2;
+    private readonly Dictionary<ReadOnlyMemory<ushort>, DeviceMemory> _tables = [];
 
     /// <inheritdoc/>
     public void DecodeMatrix(TrellisMatrix weights, Tensor dense)
@@ -32,8 +31,6 @@ public sealed partial class GpuBackend
     {
         Enter();
         TrellisArguments.MatMul(onHost: false, x, weights, y);
-        if (x.Type is not (DType.F32 or DType.BF16))
-            throw new ArgumentException($"{nameof(x)}: expected F32 or BF16, found {x}", nameof(x));
         if (x.Rows == 0)
             return;
         if (x.Rows <= FewRows)
@@ -43,42 +40,37 @@ public sealed partial class GpuBackend
         }
 
         int unit = TrellisPacking.Granularity(weights.Layout);
-        int rows = (int)Math.Min(weights.Rows, Math.Max(1, StripBytes / ((long)weights.Columns * x.Type.Size() * unit)) * unit);
-        using Tensor strip = Allocate(x.Type, rows, weights.Columns);
+        int rows = (int)Math.Min(weights.Rows, Math.Max(1, StripBytes / ((long)weights.Columns * ActivationType.Size() * unit)) * unit);
+        using Tensor strip = Allocate(ActivationType, rows, weights.Columns), narrow = Allocate(ActivationType, x.Rows, x.Columns);
+        Convert(x, narrow);
         for (int row = 0; row < weights.Rows; row += rows)
         {
             Tensor part = strip.SliceRows(0, Math.Min(rows, weights.Rows - row));
             DecodeRows(weights, row, part);
-            MatMul(x, transposeA: false, part, transposeB: true, y.SliceColumns(row, part.Rows));
+            MatMul(narrow, transposeA: false, part, transposeB: true, y.SliceColumns(row, part.Rows));
         }
     }
 
-    // The columns are cut into slices so that every multiprocessor has work. The cuts depend on the matrix and the device alone, so that a row's
-    // result does not depend on the others.
+    // The order of a row's sums depends on the columns alone, so that its result does not depend on the other rows or the device.
     private void MultiplyFew(Tensor x, TrellisMatrix weights, Tensor y)
     {
         int unit = TrellisPacking.Granularity(weights.Layout), unitRows = weights.Rows / unit, unitColumns = weights.Columns / unit;
-        int wanted = Ceiling(MatMulBlocks * _multiprocessors, unitRows), most = Math.Max(1, unitColumns / (MatMulUnits * DecodeWarps));
-        int sliceColumns = Ceiling(unitColumns, Math.Min(wanted, most)), slices = Ceiling(unitColumns, sliceColumns);
-        string type = x.Type == DType.F32 ? "f32" : "bf16";
-        using DeviceMemory? sums = slices > 1 ? Scratch((long)slices * x.Rows * weights.Rows * sizeof(float)) : null;
-        using Tensor? aligned = AlignedCodes(weights);
-        CudaKernel kernel = TrellisKernel(weights, "matmul", $"rows{(x.Rows == 1 ? 1 : FewRows)}_{type}");
-        var grid = new dim3((uint)unitRows, (uint)slices);
-        nint codes = (aligned ?? weights.Codes).Address;
-        if (weights.Codebook.Vector == 2)
-            kernel.Launch(_stream, grid, DecodeThreads, Arguments(Table(weights.Codebook)));
+        int tokens = x.Rows == 1 ? 1 : FewRows;
+        using Tensor? alignedCodes = AlignedCodes(weights), alignedInputs = AlignedInputs(x);
+        Tensor inputs = alignedInputs ?? x;
+        nint codes = (alignedCodes ?? weights.Codes).Address;
+        CudaKernel kernel = TrellisKernel(weights, "matmul", $"rows{tokens}");
+        bool hybrid = weights.Codebook.Vector == 2;
+        int tableBytes = !hybrid ? 0 : _images.HasWarpgroups ? 2 * HybridEntries * 32 * sizeof(uint) : HybridEntries * 16 * sizeof(uint);
+        uint shared = (uint)(tableBytes + MatMulWarps * tokens * (GroupUnits + 1) * unit * InputBytes);
+        int blocks = Math.Min(unitRows, _multiprocessors);
+        if (hybrid)
+            kernel.Launch(_stream, blocks, MatMulThreads, Arguments(TableAddress(weights.Codebook)), shared);
         else
-            kernel.Launch(_stream, grid, DecodeThreads, Arguments(Computed(weights.Codebook)));
-        if (sums is not null)
-        {
-            Kernel("trellis", $"trellis_add_slices_{type}").Launch(
-                _stream, new dim3((uint)Ceiling(weights.Rows, DecodeThreads), (uint)x.Rows), DecodeThreads,
-                new AddSlicesArgs(y.Address, (nuint)y.Stride, sums.Address, weights.Rows, slices));
-        }
+            kernel.Launch(_stream, blocks, MatMulThreads, Arguments(Computed(weights.Codebook)), shared);
 
         FewRowsArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
-            y.Address, (nuint)y.Stride, x.Address, (nuint)x.Stride, codes, sums?.Address ?? 0, x.Rows, unitColumns, sliceColumns, code);
+            y.Address, (nuint)y.Stride, inputs.Address, (nuint)inputs.Stride, codes, x.Rows, unitRows, unitColumns, code);
     }
 
     // dense ← the rows of Ŵ from firstRow on, as many as dense has.
@@ -92,7 +84,7 @@ public sealed partial class GpuBackend
         nint codes = (aligned ?? weights.Codes).Address;
         CudaKernel kernel = TrellisKernel(weights, "decode", type);
         if (weights.Codebook.Vector == 2)
-            kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Table(weights.Codebook)));
+            kernel.Launch(_stream, blocks, DecodeThreads, Arguments(TableAddress(weights.Codebook)));
         else
             kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Computed(weights.Codebook)));
 
@@ -107,6 +99,15 @@ public sealed partial class GpuBackend
             return null;
         Tensor copy = Allocate(DType.U16, weights.Codes.Rows, weights.Codes.Columns);
         Convert(weights.Codes, copy);
+        return copy;
+    }
+
+    private Tensor? AlignedInputs(Tensor x)
+    {
+        if (x.Address % InputAlignment == 0 && x.Stride * sizeof(float) % InputAlignment == 0)
+            return null;
+        Tensor copy = Allocate(DType.F32, x.Rows, x.Columns);
+        Convert(x, copy);
         return copy;
     }
 
@@ -129,13 +130,27 @@ public sealed partial class GpuBackend
         return Kernel("trellis", $"trellis_{operation}_{code}_k{codebook.Bits}_{(kernelLayout ? "kernel" : "plain")}_{variant}");
     }
 
-    private static HybridTable Table(TrellisCodebook codebook)
+    // A codebook's table in device memory, uploaded once.
+    private nint TableAddress(TrellisCodebook codebook)
     {
-        var table = default(HybridTable);
-        ReadOnlySpan<ushort> numbers = codebook.Table.Span;
-        for (int i = 0; i < HybridEntries; i++)
-            table[i] = numbers[2 * i] | (uint)numbers[2 * i + 1] << HybridBits;
-        return table;
+        lock (_tables)
+        {
+            if (!_tables.TryGetValue(codebook.Table, out DeviceMemory? memory))
+            {
+                ReadOnlySpan<ushort> table = codebook.Table.Span;
+                memory = _heap.Allocate(table.Length * sizeof(ushort));
+                _tables.Add(codebook.Table, memory);
+                using var view = new CudaDeviceVariable<ushort>(memory.Address, table.Length);
+                view.CopyToDevice(table, _stream);
+            }
+            return memory.Address;
+        }
+    }
+
+    private void DisposeTables()
+    {
+        foreach (DeviceMemory memory in _tables.Values)
+            memory.Dispose();
     }
 
     // trellis-formats-and-kernels.md section 1.1. (B − 510) / 147.8 and the product with the reciprocal give the same float16 for every B.
@@ -147,12 +162,6 @@ public sealed partial class GpuBackend
         _ => new(89226354, 64248484, 0, 0, 0),
     };
 
-    [InlineArray(HybridEntries)]
-    private struct HybridTable
-    {
-        private uint _first;
-    }
-
     // x = s · Multiplier + Addend; of byte sums, (B − Origin) · Scale + Offset.
     private readonly record struct ComputedCode(uint Multiplier, uint Addend, float Origin, float Scale, float Offset);
 
@@ -160,7 +169,5 @@ public sealed partial class GpuBackend
         nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Paired, TCode Code) where TCode : unmanaged;
 
     private readonly record struct FewRowsArgs<TCode>(
-        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, nint Sums, int Tokens, int UnitColumns, int SliceColumns, TCode Code) where TCode : unmanaged;
-
-    private readonly record struct AddSlicesArgs(nint Y, nuint YStride, nint Sums, int Rows, int Slices);
+        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, int Tokens, int UnitRows, int UnitColumns, TCode Code) where TCode : unmanaged;
 }

@@ -98,6 +98,7 @@ public sealed partial class GpuBackend : IBackend
         _solver.Dispose();
         _blas.Dispose();
         DisposeEncoder();
+        DisposeTables();
         _workspace.Dispose();
         _staging.Dispose();
         _heap.Dispose();

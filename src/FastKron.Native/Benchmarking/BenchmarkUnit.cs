@@ -14,4 +14,7 @@ public enum BenchmarkUnit
 
     /// <summary>ms.</summary>
     Milliseconds,
+
+    /// <summary>µs.</summary>
+    Microseconds,
 }

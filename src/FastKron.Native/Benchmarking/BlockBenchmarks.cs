@@ -10,7 +10,8 @@ internal static class BlockBenchmarks
 {
     private const int Sequences = 4, Length = 2048;
 
-    private static readonly ModelConfig Config = new()
+    /// <summary>The shapes.</summary>
+    public static readonly ModelConfig Config = new()
     {
         Family = ModelFamily.Llama,
         VocabularySize = 128256,

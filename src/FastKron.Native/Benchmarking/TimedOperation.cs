@@ -31,6 +31,7 @@ public sealed record TimedOperation(string Name, BenchmarkUnit Unit, Action Run,
         BenchmarkUnit.GigabytesPerSecond => "GB/s",
         BenchmarkUnit.TeraflopsPerSecond => "TFLOP/s",
         BenchmarkUnit.MegaweightsPerSecond => "Mweights/s",
+        BenchmarkUnit.Microseconds => "µs",
         _ => "ms",
     };
 
@@ -40,6 +41,7 @@ public sealed record TimedOperation(string Name, BenchmarkUnit Unit, Action Run,
         BenchmarkUnit.GigabytesPerSecond => Bytes / seconds * 1e-9,
         BenchmarkUnit.TeraflopsPerSecond => Flops / seconds * 1e-12,
         BenchmarkUnit.MegaweightsPerSecond => Weights / seconds * 1e-6,
+        BenchmarkUnit.Microseconds => seconds * 1e6,
         _ => seconds * 1e3,
     };
 

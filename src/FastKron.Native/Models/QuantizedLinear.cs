@@ -50,18 +50,11 @@ public sealed class QuantizedLinear : ILinear
     {
         // Rows: z = (x ∘ SU) U_n, then z Ŵᵀ, then (· U_mᵀ) ∘ SV.
         Tensor z = Rotated(Scratch.RotatedInput, x, _inputTransform, _inputScale);
-        Tensor coded = ToActivationType(Scratch.CodedInput, z);
-        if (y.Type == DType.F32)
-        {
-            _backend.TrellisMatMul(coded, _codes, y);
-            _backend.Hadamard(y, _outputTransform, _outputScale, HadamardAxis.Rows, inverse: true);
-            return;
-        }
-        Tensor product = _workspace.Get(Scratch.CodedOutput, y.Type, y.Rows, Outputs), wide = _workspace.Get(Scratch.RotatedOutput, DType.F32, y.Rows, Outputs);
-        _backend.TrellisMatMul(coded, _codes, product);
-        _backend.Convert(product, wide);
-        _backend.Hadamard(wide, _outputTransform, _outputScale, HadamardAxis.Rows, inverse: true);
-        _backend.Convert(wide, y);
+        Tensor product = y.Type == DType.F32 ? y : _workspace.Get(Scratch.RotatedOutput, DType.F32, y.Rows, Outputs);
+        _backend.TrellisMatMul(z, _codes, product);
+        _backend.Hadamard(product, _outputTransform, _outputScale, HadamardAxis.Rows, inverse: true);
+        if (product != y)
+            _backend.Convert(product, y);
     }
 
     /// <inheritdoc/>

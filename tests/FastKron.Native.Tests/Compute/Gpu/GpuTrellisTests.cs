@@ -136,22 +136,51 @@ public sealed class GpuTrellisTests
     }
 
     [Test]
-    public void TrellisMatMul_RowOfABatch_EqualsTheRowAlone(
-        [ValueSource(nameof(SomeFormats))] (TrellisCodebook, TrellisLayout) format, [Values(DType.F32, DType.BF16)] DType type, [Values(2, 8)] int rows)
+    public void TrellisMatMul_RowOfABatch_EqualsTheRowAlone([ValueSource(nameof(SomeFormats))] (TrellisCodebook, TrellisLayout) format, [Values(2, 8)] int rows)
     {
         using var gpu = new GpuBackend();
-        var (weights, _) = TrellisOperands.RandomMatrix(gpu, format.Item1, format.Item2, 64, 2048);
-        using Tensor codes = weights.Codes, single = gpu.Allocate(DType.F32, rows, 2049), x = gpu.Allocate(type, rows, 2049);
-        using Tensor y = gpu.Allocate(type, rows, 65), alone = gpu.Allocate(type, 1, 64);
-        gpu.Upload<float>(TrellisOperands.Normal((int)single.Length), single);
-        gpu.Convert(single, x);
-        Tensor inputs = x.SliceColumns(1, 2048), outputs = y.SliceColumns(1, 64);
+        var (weights, _) = TrellisOperands.RandomMatrix(gpu, format.Item1, format.Item2, 64, 4128);
+        using Tensor codes = weights.Codes, x = gpu.Allocate(DType.F32, rows, 4129), y = gpu.Allocate(DType.F32, rows, 65), alone = gpu.Allocate(DType.F32, 1, 64);
+        gpu.Upload<float>(TrellisOperands.Normal((int)x.Length), x);
+        Tensor inputs = x.SliceColumns(1, 4128), outputs = y.SliceColumns(1, 64);
         gpu.TrellisMatMul(inputs, weights, outputs);
         for (int row = 0; row < rows; row++)
         {
             gpu.TrellisMatMul(inputs.SliceRows(row, 1), weights, alone);
             Assert.That(Numbers(gpu, outputs.SliceRows(row, 1)), Is.EqualTo(Numbers(gpu, alone)), $"row {row}");
         }
+    }
+
+    // Inputs are brought into the range of float16 and back by powers of two; one far below the largest becomes 0.
+    [Test]
+    public void TrellisMatMul_AnyMagnitude_IsScaledExactly([ValueSource(nameof(SomeFormats))] (TrellisCodebook, TrellisLayout) format)
+    {
+        const int Columns = 256;
+        float[] scales = [1, MathF.ScaleB(1, 100), MathF.ScaleB(1, -100), 0];
+        using var gpu = new GpuBackend();
+        var (weights, _) = TrellisOperands.RandomMatrix(gpu, format.Item1, format.Item2, 64, Columns);
+        using Tensor codes = weights.Codes, x = gpu.Allocate(DType.F32, 4, Columns), y = gpu.Allocate(DType.F32, 4, 64);
+        float[] normal = TrellisOperands.Normal(Columns);
+        gpu.Upload<float>([.. from scale in scales from value in normal select scale * value], x);
+        gpu.TrellisMatMul(x, weights, y);
+        float[] results = Numbers(gpu, y);
+        for (int row = 1; row < 4; row++)
+            Assert.That(results[(64 * row)..(64 * (row + 1))], Is.EqualTo(results[..64].Select(v => v * scales[row])), $"scale {scales[row]}");
+    }
+
+    // Rounding to 11 bits: 2⁻¹²/√3 of each of the products, five times that for the largest of many.
+    [Test]
+    public void TrellisMatMul_FullInputs_AreRoundedToElevenBits([Values(1, 8)] int rows)
+    {
+        using var gpu = new GpuBackend();
+        var (weights, dense) = TrellisOperands.RandomMatrix(gpu, TrellisCodes.Hybrid(2), TrellisLayout.QtipKernel, 64, 1024);
+        using Tensor codes = weights.Codes, x = gpu.Allocate(DType.F32, rows, 1024), y = gpu.Allocate(DType.F32, rows, 64);
+        float[] inputs = TrellisOperands.Normal(rows * 1024), expected = new float[rows * 64];
+        gpu.Upload<float>(inputs, x);
+        for (int i = 0; i < expected.Length; i++)
+            expected[i] = (float)Enumerable.Range(0, 1024).Sum(c => (double)inputs[i / 64 * 1024 + c] * dense[i % 64 * 1024 + c]);
+        gpu.TrellisMatMul(x, weights, y);
+        Assert.That(TrellisOperands.LargestError(gpu, y, expected), Is.LessThan(5.0 / 4096 / 1.7));
     }
 
     // Every layout and rate of HYB, and a computed code of each kind.
