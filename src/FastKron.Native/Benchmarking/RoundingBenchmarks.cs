@@ -9,28 +9,22 @@ namespace FastKron.Native.Benchmarking;
 /// <summary>Two-sided rounding at 2 bits of as many matrices of one shape as a run takes together: whole, and its feedback alone.</summary>
 internal static class RoundingBenchmarks
 {
-    // smollm2-135m's shapes, then LLaMA-3-8B's.
-    private static readonly (int Rows, int Columns)[] GpuShapes = [(576, 576), (1536, 576), (1024, 4096), (4096, 4096), (14336, 4096)];
-    private static readonly (int Rows, int Columns)[] CpuShapes = [(256, 384)];
-
-    // Two of 32 layers.
-    private const int MatricesOfModel = 64;
+    // Shapes of smollm2-135m and of LLaMA-3-8B with the matrices that a model has of them, and a lone matrix, whose anti-diagonals cannot fill a device.
+    private static readonly (int Matrices, int Rows, int Columns)[] GpuShapes = [(60, 576, 576), (60, 1536, 576), (64, 1024, 4096), (64, 4096, 4096), (1, 4096, 4096)];
+    private static readonly (int Matrices, int Rows, int Columns)[] CpuShapes = [(1, 256, 384)];
 
     public static IEnumerable<TimedOperation> Cases(IBackend backend)
     {
         bool cpu = backend.ActivationType == DType.F32;
-        var quantizer = new LinearQuantizer(backend, new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) });
-        foreach ((int m, int n) in cpu ? CpuShapes : GpuShapes)
+        var settings = new LinearQuantizerOptions { Codebook = TrellisCodes.Hybrid(2) };
+        var quantizer = new LinearQuantizer(backend, settings);
+        foreach ((int matrices, int m, int n) in cpu ? CpuShapes : GpuShapes)
         {
-            int count = quantizer.BatchSize(MatricesOfModel, m, n);
+            int count = quantizer.BatchSize(matrices, m, n);
             yield return Case(backend, "feedback", count, m, n, batch => new Unchanged(backend));
-            foreach (CostPrecision costs in cpu ? [CostPrecision.Exact] : new[] { CostPrecision.PackedHalf, CostPrecision.Exact })
-            {
-                string name = costs == CostPrecision.Exact ? "hyb-k2/f32" : "hyb-k2";
-                yield return Case(
-                    backend, name, count, m, n,
-                    batch => new TrellisTileQuantizer(backend, TrellisCodes.Hybrid(2), TrellisLayout.QtipKernel, TailBitingWindow.Full, costs, count, m, n));
-            }
+            yield return Case(
+                backend, "hyb-k2", count, m, n,
+                batch => new TrellisTileQuantizer(backend, settings.Codebook, settings.Layout, settings.Window, settings.Costs, count, m, n));
         }
     }
 
