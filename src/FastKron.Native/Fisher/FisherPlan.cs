@@ -108,14 +108,16 @@ public sealed record FisherPlan
 
         int resident = (int)Math.Clamp((device - shell.DeviceBytes) / Math.Max(1, state), 0, all);
         if (backend.IsHost)
-            return shell.WithStates(Math.Max(resident, fewest), 0, config, size, activation, resident < fewest ? Short(device, shell.DeviceBytes + fewest * state) : null);
+            return shell.WithStates(Math.Max(resident, fewest), 0, config, size, activation, resident < fewest ? Short("memory", device, shell.DeviceBytes + fewest * state) : null);
 
         if (resident < all)
             resident = (int)Math.Clamp((device - shell.DeviceBytes - wider) / Math.Max(1, state), 0, all);
         long host = (long)(Usable * HostMemory.AvailableBytes);
         int needed = Math.Max(0, fewest - resident);
         shell = shell with { WindowBytes = needed > 0 ? wider : window };
-        string? warning = shell.OutputBytes + needed * state > host ? Short(host, shell.OutputBytes + needed * state) : null;
+        string? warning = shell.DeviceBytes > device ? Short("device memory", device, shell.DeviceBytes)
+            : shell.OutputBytes + needed * state > host ? Short("host memory", host, shell.OutputBytes + needed * state)
+            : null;
         return shell.WithStates(resident, needed, config, size, activation, warning);
 
         long StackOf(BlockLinear linear) => StackBytesOf(linear, config, options, size.Tokens, element, perGradient > batch);
@@ -132,9 +134,9 @@ public sealed record FisherPlan
         RecomputedBlocks = activation ? 0 : new InputSchedule(config.Layers, size.LowestBlock, resident + host - 1).Recomputed,
     };
 
-    private static string Short(long free, long needed) => string.Create(
+    private static string Short(string memory, long free, long needed) => string.Create(
         CultureInfo.InvariantCulture,
-        $"host memory: {needed / 1e9:F1} GB are needed, {free / 1e9:F1} GB seem to be free; if an allocation fails use fewer calibration tokens (--tokens)");
+        $"{memory}: {needed / 1e9:F1} GB are needed, {free / 1e9:F1} GB seem to be free; if an allocation fails use fewer calibration tokens (--tokens)");
 
     // All blocks stay if they fit, else as many as fit beside the one that is worked on.
     private FisherPlan WithWeights(ModelConfig config, int element, int? loadedBlocks, long free)

@@ -7,7 +7,8 @@ namespace FastKron.Native.Fisher;
 /// <param name="Tokens">Calibration tokens.</param>
 /// <param name="Context">Longest sequence in tokens; null for min(context of the model, 2048).</param>
 /// <remarks>The sketches' tokens, contexts and passes are those of their published runs (hessians-and-rounding.md section 1); sequences are packed as ours,
-/// where the published code crops one sequence of each long document.</remarks>
+/// where the published code crops one sequence of each long document. Their inputs and output gradients are kept, tokens · (m + n) numbers of a linear: the plan
+/// says where a device is too small for that, and fewer tokens are needed.</remarks>
 public sealed record FisherPreset(string Name, string Description, FisherOptions Options, int Tokens, int? Context = null)
 {
     private const int Default = 712_500;

@@ -20,6 +20,10 @@ public sealed record SolverOptions
     public SolverKind Kind { get; init; } = SolverKind.Likelihood;
 
     /// <summary>Half-steps of likelihood and power, A and B in turn from B = I; at least 1.</summary>
+    /// <remarks>
+    /// KL at 2 bits after 1, 2, 3, 6 and 12 half-steps of likelihood on 70,000 tokens: tiny-llama .889, .623, .622, .613, .619, tiny-qwen3 .731, .470, .474,
+    /// .458, .465, with standard errors of .005 to .014 (bench/half-steps.json). Of power it is least after 2 and grows from there, as the fit gets closer.
+    /// </remarks>
     public int HalfSteps { get; init; } = 6;
 
     /// <summary>Likelihood: ε added to the diagonal of a factor (mean diagonal 1) before it is inverted.</summary>
