@@ -30,6 +30,9 @@ public sealed record ExperimentRow
     /// <summary>default or published; null for the settings'.</summary>
     public string? Rounding { get; set; }
 
+    /// <summary>Share in which matrices make up for moved inputs; null for the settings'.</summary>
+    public double? Propagate { get; set; }
+
     /// <summary>Bits per weight; null for the settings'.</summary>
     public IReadOnlyList<double>? Bits { get; set; }
 

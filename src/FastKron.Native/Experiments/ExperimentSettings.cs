@@ -64,8 +64,8 @@ public sealed record ExperimentSettings
     /// <summary>What readers of the table should know of its rows.</summary>
     public string? Notes { get; set; }
 
-    /// <summary>Share in which matrices make up for moved inputs, by every method that has calibration tokens; 0 rounds each on its own, as a method without has to.</summary>
-    public double Propagate { get; set; }
+    /// <summary>Share in which matrices make up for moved inputs, by every method that has calibration tokens and does not say it; 0 rounds each on its own. Null for the rounding's own.</summary>
+    public double? Propagate { get; set; }
 
     /// <summary>The rows.</summary>
     [JsonRequired]
@@ -160,7 +160,7 @@ public sealed record ExperimentSettings
             RotationSeeds = original ? [Seed] : variant.Row.RotationSeeds ?? RotationSeeds,
             MeasureOnly = true,
             Rounding = variant.Row.Rounding ?? Rounding,
-            Propagate = variant.Row.Method is BatchMethods.Original or BatchMethods.None ? 0 : Propagate,
+            Propagate = variant.Row.Method is BatchMethods.Original or BatchMethods.None ? 0 : variant.Row.Propagate ?? Propagate,
             Calibration = [.. Calibration.Select(In)],
             Tokens = variant.Tokens ?? 1,
             Gradients = variant.Row.Gradients ?? Gradients,
