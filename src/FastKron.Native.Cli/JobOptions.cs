@@ -47,20 +47,21 @@ internal sealed class JobOptions
             command.Options.Add(option);
     }
 
-    public QuantizationOptions Read(ParseResult parsed, string output) => new()
+    public QuantizationOptions Read(ParseResult parsed, string output)
     {
-        Model = parsed.GetRequiredValue(Model),
-        Output = output,
-        Fisher = ReadFisher(parsed),
-        Calibration = parsed.GetValue(_calibration)!,
-        Tokens = parsed.GetValue(_tokens) ?? Preset(parsed).Tokens,
-        Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
-        Seed = parsed.GetValue(_seed),
-        Equalize = parsed.GetValue(_preset) != "published",
-        FitScales = parsed.GetValue(_preset) != "published",
-        Propagate = parsed.GetValue(_preset) == "published" ? 0 : null,
-        Warn = Output.Warn,
-    };
+        var options = new QuantizationOptions
+        {
+            Model = parsed.GetRequiredValue(Model),
+            Output = output,
+            Fisher = ReadFisher(parsed),
+            Calibration = parsed.GetValue(_calibration)!,
+            Tokens = parsed.GetValue(_tokens) ?? Preset(parsed).Tokens,
+            Context = parsed.GetValue(_context) ?? Preset(parsed).Context,
+            Seed = parsed.GetValue(_seed),
+            Warn = Output.Warn,
+        };
+        return parsed.GetValue(_preset) == FisherPreset.Published ? options.RoundedAsPublished() : options;
+    }
 
     public static string[] Split(string? list) => list?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
 

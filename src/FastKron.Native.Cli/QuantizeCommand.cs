@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Quantization;
@@ -17,6 +18,8 @@ internal static class QuantizeCommand
         var job = new JobOptions();
         var bits = new Option<double>("--bits") { Description = "bits per weight: 2, 3 or 4, or an average between them such as 2.5, shared out among the matrices so that the predicted loss is least", Required = true };
         var output = new Option<string>("--output") { Description = "folder to make; must not exist", Required = true };
+        var code = new Option<string?>("--code") { Description = "trellis code: hyb, 1mad or 3inst, which QTIP's loader reads, too, mcg or mul1 (default: hyb at 2 bits, 1mad above)" };
+        code.AcceptOnlyFromAmong([.. Enum.GetValues<TrellisCode>().Select(c => c.ToText())]);
         var format = new Option<string>("--format") { Description = "qtip (trellis codes) or dense (decoded weights, a standard bf16 model)", DefaultValueFactory = _ => "qtip" };
         format.AcceptOnlyFromAmong("qtip", "dense");
         var skip = new Option<string>("--skip") { Description = "linears left dense, by kind or matrix: gate,up or 0_q,3_down", DefaultValueFactory = _ => "" };
@@ -29,7 +32,7 @@ internal static class QuantizeCommand
         var maxBlocks = new Option<int?>("--max-blocks") { Description = "use only the first so many evaluation blocks" };
         var prompt = new Option<string?>("--prompt") { Description = "with --evaluate: a text that both models continue greedily" };
         var json = new Option<bool>("--json") { Description = "print the report as JSON" };
-        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
+        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, code, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
         job.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -39,6 +42,7 @@ internal static class QuantizeCommand
                 Propagate = parsed.GetValue(propagate) ?? read.Propagate,
                 PropagatedTokens = parsed.GetValue(propagateTokens),
                 Bits = parsed.GetRequiredValue(bits),
+                Code = parsed.GetValue(code) is { } name ? Enum.GetValues<TrellisCode>().First(c => c.ToText() == name) : read.Code,
                 Format = parsed.GetValue(format) == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
                 Skip = JobOptions.Split(parsed.GetValue(skip)),
                 FactorsFrom = parsed.GetValue(factorsFrom),

@@ -33,17 +33,20 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
     /// <summary>Options of the run.</summary>
     /// <param name="factors">Folder of factors; null without.</param>
     /// <param name="warn">Is told what stops nothing but should be known.</param>
-    internal QuantizationOptions Options(string? factors, Action<string>? warn) => FactorOptions(warn) with
+    internal QuantizationOptions Options(string? factors, Action<string>? warn)
     {
-        Output = Output,
-        Bits = Bits,
-        Format = Entry.Format == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
-        FactorsFrom = factors,
-        Seed = Seed,
-        Equalize = !RoundsAsPublished,
-        FitScales = !RoundsAsPublished,
-        Propagate = Entry.Propagate ?? (RoundsAsPublished ? 0 : null),
-    };
+        QuantizationOptions options = FactorOptions(warn) with
+        {
+            Output = Output,
+            Bits = Bits,
+            Format = Entry.Format == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
+            FactorsFrom = factors,
+            Seed = Seed,
+        };
+        if (RoundsAsPublished)
+            options = options.RoundedAsPublished();
+        return options with { Propagate = Entry.Propagate ?? options.Propagate };
+    }
 
     /// <summary>Options of the collection that makes its factors: the same for every rate, seed of signs, rounding and format. The output is still to be named.</summary>
     internal QuantizationOptions FactorOptions(Action<string>? warn) => new()

@@ -19,6 +19,35 @@ public static class TrellisCodes
     private static readonly Lazy<TrellisCodebook[]> MultipliedPairs = Rates("mcg", static s => PairSum(s * 0xCBAC1FED));
     private static readonly Lazy<TrellisCodebook[]> ScaledSums = Rates("mul1", static s => ScaledSum(s * 0x83DCD12D));
 
+    /// <summary>A code by its kind.</summary>
+    /// <param name="code">Which.</param>
+    /// <param name="bits">K: 2 to 4 for HYB, else 1 to 8.</param>
+    public static TrellisCodebook Create(TrellisCode code, int bits) => code switch
+    {
+        TrellisCode.Hybrid => Hybrid(bits),
+        TrellisCode.OneMad => OneMad(bits),
+        TrellisCode.ThreeInstructions => ThreeInstructions(bits),
+        TrellisCode.MultiplicativeCongruence => MultiplicativeCongruence(bits),
+        TrellisCode.MultipliedSums => MultipliedSums(bits),
+        _ => throw new ArgumentOutOfRangeException(nameof(code), code, "no code"),
+    };
+
+    /// <summary>The name of a kind on the command line: hyb, 1mad, 3inst, mcg or mul1.</summary>
+    public static string ToText(this TrellisCode code) => code == TrellisCode.Hybrid ? "hyb" : Create(code, bits: 2).Name;
+
+    /// <summary>Root mean square of weights in units of the code's at which rounding with feedback loses least (bench/README.md): the more bits, the smaller, so that fewer weights lie beyond the outermost codewords.</summary>
+    /// <param name="code">Which.</param>
+    /// <param name="bits">K.</param>
+    public static double RelativeScale(TrellisCode code, int bits) => (code, bits) switch
+    {
+        (TrellisCode.Hybrid, <= 2) => 0.92,
+        (TrellisCode.Hybrid, 3) => 0.88,
+        (TrellisCode.Hybrid, _) => 0.83,
+        (_, <= 2) => 0.95,
+        (_, 3) => 0.92,
+        _ => 0.9,
+    };
+
     /// <summary>HYB: L = 16, V = 2, 9-bit table with a sign bit (<c>quantlut_sym</c>), with the engine's own table. One instance for each rate.</summary>
     /// <param name="bits">K: 2, 3 or 4.</param>
     public static TrellisCodebook Hybrid(int bits)

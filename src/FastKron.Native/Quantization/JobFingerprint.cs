@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using FastKron.Native.Calibration;
+using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
 
@@ -24,6 +25,8 @@ public static class JobFingerprint
             ["bits"] = Number(options.Bits),
             ["format"] = options.Format.ToString().ToLowerInvariant(),
             ["skip"] = string.Join(',', options.Skip),
+            ["code"] = options.ChosenCode.ToText(),
+            ["scale"] = options.RelativeScale is { } scale ? Number(scale) : "of the code",
             ["equalize"] = options.Equalize ? "yes" : "no",
             ["fit scales"] = options.FitScales ? "yes" : "no",
             ["propagate"] = options.PropagatedShare > 0 ? $"{Number(options.PropagatedShare)} of {options.PropagatedTokens} tokens" : "0",
