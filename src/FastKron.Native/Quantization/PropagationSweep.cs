@@ -49,9 +49,10 @@ internal sealed class PropagationSweep : IDisposable
     /// <summary>Most bytes that a sweep over so many tokens holds beside embedding, head and scratch memory.</summary>
     public static long Bytes(ModelConfig config, IBackend backend, long tokens)
     {
-        // Two hidden states; of a block the four inputs, and the stream where two branches are added.
+        // Two hidden states; of a block the four inputs, and the stream where two branches are added; of a batch, two of the widest differences.
         long hidden = config.HiddenSize, queries = (long)config.Heads * config.HeadDimension, inner = config.IntermediateSize;
         long states = tokens * (6 * hidden + queries + inner) * backend.ActivationType.Size();
+        states += Math.Min(tokens, backend.BatchTokens) * Math.Max(inner, queries) * (2 * sizeof(float) + backend.ActivationType.Size());
         long weights = BlockLinears.All.Select(l => l.Shape(config)).Sum(shape => (long)shape.Outputs * shape.Inputs) * backend.ActivationType.Size();
         return weights + states + Math.Max(InputDrift.Bytes(inner, hidden), InputDrift.Bytes(Math.Max(hidden, queries), hidden));
     }

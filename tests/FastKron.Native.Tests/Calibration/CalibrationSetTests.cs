@@ -20,6 +20,16 @@ public sealed class CalibrationSetTests
         Assert.That(CalibrationSet.Create([[1, 2], [3, 4, 5], [6, 7, 8, 9, 128_000]], "", 0).Hash, Is.Not.EqualTo(Small.Hash));
     }
 
+    [TestCase(1, 1)]                                                 // the first at least
+    [TestCase(3, 1)]
+    [TestCase(4, 1)]
+    [TestCase(5, 2)]
+    [TestCase(9, 2)]
+    [TestCase(10, 3)]
+    [TestCase(1_000_000, 3)]
+    public void Take_Tokens_GivesWholeSequencesFromTheFirst(long tokens, int sequences) =>
+        Assert.That(Small.Take(tokens), Is.EqualTo(Small.Sequences.Take(sequences)));
+
     [TestCase(1, "1 2 3|4 5|6 7 8 9 128000")]
     [TestCase(2, "1 2 3|4 5 ; 6 7 8 9 128000")]
     [TestCase(3, "1 2 3 ; 4 5|6 ; 7 8 9 128000")]

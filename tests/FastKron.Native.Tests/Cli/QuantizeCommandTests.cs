@@ -9,8 +9,6 @@ namespace FastKron.Native.Tests.Cli;
 /// <summary>Whole runs in processes of their own: killed, interrupted, out of disk, refused, resumed.</summary>
 public sealed class QuantizeCommandTests
 {
-    private const int WantedKills = 20;
-
     private string _folder = "", _model = "";
 
     [SetUp]
@@ -23,23 +21,24 @@ public sealed class QuantizeCommandTests
     [TearDown]
     public void TearDown() => Directory.Delete(_folder, recursive: true);
 
-    [Test]
-    public void Quantize_KilledAtRandomPoints_GivesTheSameBytes()
+    [TestCase(2, 20)]
+    [TestCase(2.5, 5)]
+    public void Quantize_KilledAtRandomPoints_GivesTheSameBytes(double bits, int wantedKills)
     {
         long start = Stopwatch.GetTimestamp();
         string expectedFolder = Output("expected");
-        RunToEnd(expectedFolder);
+        RunToEnd(expectedFolder, Arguments(expectedFolder, bits: bits));
         TimeSpan whole = Stopwatch.GetElapsedTime(start);
         Dictionary<string, string> expected = Hashes(expectedFolder);
 
         var random = new Random(7);
         int kills = 0;
-        for (int round = 0; kills < WantedKills; round++)
+        for (int round = 0; kills < wantedKills; round++)
         {
             string output = Output($"killed-{round}");
             for (bool finished = false; !finished;)
             {
-                using FastkronProcess process = FastkronProcess.Start(Arguments(output));
+                using FastkronProcess process = FastkronProcess.Start(Arguments(output, bits: bits));
                 Thread.Sleep(whole * random.NextDouble());
                 finished = process.HasExited;
                 if (!finished)
@@ -50,7 +49,7 @@ public sealed class QuantizeCommandTests
                 }
             }
             if (!Directory.Exists(output))
-                RunToEnd(output);
+                RunToEnd(output, Arguments(output, bits: bits));
             Assert.That(Hashes(output), Is.EquivalentTo(expected), $"round {round}");
             Assert.That(Directory.Exists(output + ".run"), Is.False, "the run directory goes when the output is there");
             Directory.Delete(output, recursive: true);
