@@ -19,6 +19,9 @@ public class TrellisDecodeBenchmarks
     private Tensor _x = null!;
     private Tensor _y = null!;
 
+    [Params("HYB", "MUL1")]
+    public string Code { get; set; } = "";
+
     [Params(2, 4)]
     public int Bits { get; set; }
 
@@ -28,12 +31,13 @@ public class TrellisDecodeBenchmarks
     [GlobalSetup]
     public void Setup()
     {
-        TrellisCodebook codebook = TrellisCodes.Hybrid(Bits);
+        bool hybrid = Code == "HYB";
+        TrellisCodebook codebook = hybrid ? TrellisCodes.Hybrid(Bits) : TrellisCodes.MultipliedSums(Bits);
         Tensor codes = Tensor.AllocateHost(DType.U16, Rows / 16 * (Columns / 16), codebook.PackedWords);
         Span<ushort> words = codes.AsSpan<ushort>();
         for (int i = 0; i < words.Length; i++)
             words[i] = (ushort)Philox.Word(7, (ulong)i, RandomPurpose.Test, 0);
-        _weights = new TrellisMatrix(codes, codebook, TrellisLayout.QtipKernel, Rows, Columns);
+        _weights = new TrellisMatrix(codes, codebook, hybrid ? TrellisLayout.QtipKernel : TrellisLayout.QtipPlain, Rows, Columns);
         _x = Tensor.AllocateHost(DType.F32, Tokens, Columns);
         _y = Tensor.AllocateHost(DType.F32, Tokens, Rows);
         Philox.Normal(seed: 7, RandomPurpose.Test, item: 1, _x.AsSpan<float>());
