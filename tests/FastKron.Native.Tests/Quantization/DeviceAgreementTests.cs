@@ -1,4 +1,5 @@
 using FastKron.Native.Calibration;
+using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Compute.Gpu;
@@ -6,6 +7,7 @@ using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
+using FastKron.Native.Generation;
 using FastKron.Native.Models;
 using FastKron.Native.Quantization;
 using NUnit.Framework;
@@ -62,6 +64,24 @@ public sealed class DeviceAgreementTests
         Assert.That(second.AsSpan().SequenceEqual(first));
     }
 
+    // One quantized folder, used by both devices: logits on the GPU are of bf16 activations, whose noise is far below that of 3 bits.
+    [Test]
+    public async Task QuantizeAsync_ComputedCodeOnTheGpu_EvaluatesAndGeneratesThere([Values(TrellisCode.OneMad, TrellisCode.ThreeInstructions, TrellisCode.MultipliedSums)] TrellisCode code)
+    {
+        using IBackend cpu = new CpuBackend(), gpu = new GpuBackend();
+        string ids = Path.Combine(_folder, "calibration.ids");
+        Calibration("tiny-llama", gpu).Save(ids);
+        string output = await QuantizeAsync("tiny-llama", ids, gpu, $"{code}", code, bits: 3);
+        DivergenceSummary onGpu = Divergence("tiny-llama", output, gpu), onCpu = Divergence("tiny-llama", output, cpu);
+        TestContext.Out.WriteLine($"{code}: KL {onCpu.Mean:F4} ± {onCpu.StandardError:F4} (CPU), {onGpu.Mean:F4} (GPU)");
+        Assert.That(onGpu.Mean, Is.EqualTo(onCpu.Mean).Within(onCpu.StandardError));
+
+        using ModelFolder folder = ModelFolder.Open(output);
+        using DecoderModel model = DecoderModel.Load(folder, gpu);
+        GenerationResult result = new TextGenerator(model).Generate([1, 2, 3], new GenerationOptions { MaxTokens = 8 });
+        Assert.That(result.Reason == StopReason.EndOfSequence || result.Tokens.Count == 8);
+    }
+
     private static CalibrationSet Calibration(string name, IBackend backend)
     {
         using ModelFolder folder = ModelFolder.Open(SharedData.Model(name));
@@ -89,17 +109,24 @@ public sealed class DeviceAgreementTests
     private async Task<DivergenceSummary> DivergenceAsync(string name, string ids, IBackend backend, IBackend judge)
     {
         string output = await QuantizeAsync(name, ids, backend, $"{name}-{(backend is GpuBackend ? "gpu" : "cpu")}");
-        var evaluation = new EvaluationOptions { Model = output, Original = SharedData.Model(name), Texts = ["self:16384"], BlockLength = 256 };
+        return Divergence(name, output, judge);
+    }
+
+    private static DivergenceSummary Divergence(string original, string quantized, IBackend judge)
+    {
+        var evaluation = new EvaluationOptions { Model = quantized, Original = SharedData.Model(original), Texts = ["self:16384"], BlockLength = 256 };
         return ModelEvaluation.Run(evaluation, judge).Texts.Single().Divergence!;
     }
 
-    private async Task<string> QuantizeAsync(string name, string ids, IBackend backend, string output)
+    private async Task<string> QuantizeAsync(string name, string ids, IBackend backend, string output, TrellisCode? code = null, double bits = 2)
     {
         var options = new QuantizationOptions
         {
             Model = SharedData.Model(name),
             Output = Path.Combine(_folder, output),
             Calibration = [ids],
+            Code = code,
+            Bits = bits,
             Fisher = new FisherOptions { Gradients = Gradients },
         };
         await QuantizationRun.QuantizeAsync(options, backend, (path, token) => Task.FromResult(ModelDigest.OfFolder(path, backend, token)));
