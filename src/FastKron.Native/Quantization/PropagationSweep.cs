@@ -32,11 +32,19 @@ internal sealed class PropagationSweep : IDisposable
         (_backend, _model, _clock) = (model.Backend, model, clock);
         _batches = MicroBatch.Cut(model, [sequences], _backend.BatchTokens);
         (_original, _moved) = (new Tensor[_batches.Count], new Tensor[_batches.Count]);
-        for (int i = 0; i < _batches.Count; i++)
+        try
         {
-            _original[i] = _backend.Allocate(_backend.ActivationType, _batches[i].Batch.Tokens, model.Config.HiddenSize);
-            model.Embed(_batches[i].Batch, _original[i]);
-            _moved[i] = Copy(_original[i]);
+            for (int i = 0; i < _batches.Count; i++)
+            {
+                _original[i] = _backend.Allocate(_backend.ActivationType, _batches[i].Batch.Tokens, model.Config.HiddenSize);
+                model.Embed(_batches[i].Batch, _original[i]);
+                _moved[i] = Copy(_original[i]);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 
@@ -141,8 +149,8 @@ internal sealed class PropagationSweep : IDisposable
     public void Dispose()
     {
         Forget();
-        foreach (Tensor state in _original.Concat(_moved))
-            state.Dispose();
+        foreach (Tensor? state in _original.Concat(_moved))
+            state?.Dispose();      // null where an allocation failed half-way
         MicroBatch.Release(_batches);
     }
 
