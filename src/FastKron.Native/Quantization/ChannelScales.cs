@@ -1,5 +1,4 @@
 using FastKron.Native.Compute;
-using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Formats;
 
@@ -29,12 +28,13 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
     /// <param name="rounded">Codes and scales; its scales are replaced.</param>
     /// <param name="scale">Wscale: |SV| = Wscale/d.</param>
     /// <param name="w">W (m, n) F32, on the backend.</param>
-    /// <returns>The same codes with the scales that lose least, and by how much tr(E B Eᵀ A) fell.</returns>
-    public (QuantizedWeights Weights, double Gain) Fit(QuantizedWeights rounded, float scale, Tensor w)
+    /// <returns>The same codes with the scales that lose least; by how much tr(E B Eᵀ A) fell; null, or which side was left as it is and why.</returns>
+    public (QuantizedWeights Weights, double Gain, string? Failure) Fit(QuantizedWeights rounded, float scale, Tensor w)
     {
         int m = rounded.Rows, n = rounded.Columns;
         using Tensor? a = Load(output, rounded.OutputScale, scale), b = Load(input, rounded.InputScale, 1);
         double gain = 0;
+        string? failure = null;
         foreach (bool outputs in new[] { false, true })
         {
             using Tensor x = backend.Allocate(DType.F32, m, n), e = backend.Allocate(DType.F32, m, n);
@@ -43,7 +43,11 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             backend.Axpy(-1, x, e);
             using Equations equations = outputs ? Outputs(x, e, a, b) : Inputs(x, e, a, b);
             float[] old = outputs ? rounded.OutputScale : rounded.InputScale, fitted = [.. old];
-            double[] step = equations.Solve();
+            if (equations.Solve() is not { } step)
+            {
+                failure = $"scales of {(outputs ? "outputs" : "inputs")} not fitted: their normal equations are not positive definite";
+                continue;
+            }
             for (int i = 0; i < fitted.Length; i++)
             {
                 fitted[i] = (float)(old[i] * (1 + step[i]));
@@ -57,7 +61,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             gain += fall;
             rounded = outputs ? rounded with { OutputScale = fitted } : rounded with { InputScale = fitted };
         }
-        return (rounded, gain);
+        return (rounded, gain, failure);
     }
 
     // (A ∘ (XBXᵀ)) δ = diag(A E (XB)ᵀ).
@@ -157,8 +161,8 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
     {
         private bool IsDiagonal => matrix.Columns == 1;
 
-        /// <summary>δ; zeros if M has no positive pivot.</summary>
-        public double[] Solve()
+        /// <summary>δ; null if M is not positive definite. A channel of zeros keeps its scale.</summary>
+        public double[]? Solve()
         {
             int n = matrix.Rows;
             if (IsDiagonal)
@@ -168,7 +172,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             backend.Convert(root.Diagonal(), diagonal);
             backend.Axpy(Ridge, diagonal, root.Diagonal());
             if (backend.InverseRoot(root, out _) != 0)
-                return new double[n];
+                return null;
             using Tensor r = backend.Allocate(DType.F64, n, 1), half = backend.Allocate(DType.F64, n, 1), step = backend.Allocate(DType.F64, n, 1);
             backend.Convert(right, r);
             backend.MatMul(root, false, r, false, half);

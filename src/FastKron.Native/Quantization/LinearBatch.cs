@@ -93,14 +93,16 @@ public sealed class LinearBatch : IDisposable
             float[] outputScale = new float[_batch.Rows];
             TensorPrimitives.Multiply(member.OutputScale.Span, scale, outputScale);
             var weights = new QuantizedWeights(member.Name, _batch.Rows, _batch.Columns, _options.Codebook, _options.Layout, _tiles.Download(b), member.InputScale.ToArray(), outputScale);
+            string? fallback = member.Fallback;
             if (_options.FitScales && scale > 0)
             {
-                (weights, double gain) = Fit(b, weights);
+                (weights, double gain, string? failure) = Fit(b, weights);
                 proxy -= gain / unit;
+                fallback = fallback is null ? failure : failure is null ? fallback : $"{fallback}; {failure}";
             }
             var statistics = new RoundingStatistics(
                 member.Method, scale > 0 ? proxy / Of(Loss.Whole, b) : 0, proxy * unit,
-                scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, member.Fallback, seconds);
+                scale > 0 ? Of(Loss.Error, b) / Of(Loss.Weights, b) : 0, scale, member.Output.Sigma, member.Input.Sigma, fallback, seconds);
             results[b] = new RoundedLinear(weights, statistics);
         }
         return results;
@@ -114,7 +116,7 @@ public sealed class LinearBatch : IDisposable
     }
 
     // Factors that were not used are no metric.
-    private (QuantizedWeights Weights, double Gain) Fit(int b, QuantizedWeights weights)
+    private (QuantizedWeights Weights, double Gain, string? Failure) Fit(int b, QuantizedWeights weights)
     {
         using StageClock<RoundingPhase>.Scope fitting = Enter(RoundingPhase.Scales);
         static ChannelScales.Metric Of(Tensor? factor, FactorDamping damping) => new(damping.Sigma > 0 ? factor : null, damping.Sigma * damping.Unit);
