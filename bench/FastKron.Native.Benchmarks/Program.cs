@@ -1,14 +1,10 @@
 using BenchmarkDotNet.Running;
-using FastKron.Native.Benchmarks.Quality;
 using FastKron.Native.Benchmarks.Results;
 
-// ./build.sh bench quality | cpu [SUITE…] | tables | BenchmarkDotNet arguments
+// ./build.sh bench cpu [SUITE…] | tables | BenchmarkDotNet arguments
 string repository = RepositoryRoot.Find();
 switch (args)
 {
-    case ["quality"]:
-        await new QualityTable(repository, Environment.GetEnvironmentVariable("FASTKRON_SHARED") ?? Path.Combine(repository, "..", "shared")).RunAsync();
-        break;
     case ["cpu", .. var filter]:
         CpuResults.Run(repository, filter);
         break;

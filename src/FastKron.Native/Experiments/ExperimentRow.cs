@@ -15,7 +15,7 @@ public sealed record ExperimentRow
     [JsonRequired]
     public required string Method { get; set; }
 
-    /// <summary>Calibration tokens, a line of the table for each; empty for methods without factors.</summary>
+    /// <summary>Calibration tokens, a line of the table for each; empty for the settings', and for methods without factors.</summary>
     public IReadOnlyList<int> Tokens { get; set; } = [];
 
     /// <summary>Gradients a matrix; null for the settings'.</summary>
@@ -45,11 +45,7 @@ public sealed record ExperimentRow
 /// <param name="Tokens">Calibration tokens; null without factors.</param>
 public sealed record ExperimentVariant(ExperimentRow Row, int? Tokens)
 {
-    /// <summary>Name of the line, such as <c>sketch-a@700K</c>.</summary>
-    public string Name => Tokens is not { } tokens ? Row.Name
+    /// <summary>Name of the line: the row's, and its tokens where the row lists them, such as <c>sketch-a@700K</c>.</summary>
+    public string Name => Row.Tokens.Count == 0 || Tokens is not { } tokens ? Row.Name
         : string.Create(CultureInfo.InvariantCulture, $"{Row.Name}@{(tokens >= 1000 && tokens % 100 == 0 ? $"{(tokens / 1000.0).ToString(CultureInfo.InvariantCulture)}K" : tokens.ToString(CultureInfo.InvariantCulture))}");
-
-    /// <summary>The lines of a row.</summary>
-    internal static IEnumerable<ExperimentVariant> Of(ExperimentRow row) =>
-        row.Tokens.Count == 0 ? [new ExperimentVariant(row, null)] : row.Tokens.Select(tokens => new ExperimentVariant(row, tokens));
 }

@@ -49,6 +49,9 @@ public sealed record ExperimentSettings
     /// <summary>Seeds of the signs, the same for every method.</summary>
     public IReadOnlyList<ulong> RotationSeeds { get; set; } = [0];
 
+    /// <summary>Calibration tokens of rows that list none; null where all that need some do.</summary>
+    public int? Tokens { get; set; }
+
     /// <summary>Gradients a matrix.</summary>
     public int Gradients { get; set; } = 75;
 
@@ -83,7 +86,7 @@ public sealed record ExperimentSettings
 
     /// <summary>The lines of the table, in order.</summary>
     [JsonIgnore]
-    public IEnumerable<ExperimentVariant> Variants => Rows.SelectMany(ExperimentVariant.Of);
+    public IEnumerable<ExperimentVariant> Variants => Rows.SelectMany(LinesOf);
 
     /// <summary>Reads settings.</summary>
     /// <param name="nameOrFile">A known name, or a file that ends with .json.</param>
@@ -125,12 +128,12 @@ public sealed record ExperimentSettings
             ExperimentRow row = Rows[i];
             if (row.Name.Length == 0 || row.Name.Any(c => !char.IsAsciiLetterLower(c) && !char.IsAsciiDigit(c) && c is not ('.' or '-')))
                 return ($"rows[{i}].name", $"'{row.Name}'", "lower-case letters, digits, dots and hyphens");
-            foreach (ExperimentVariant variant in ExperimentVariant.Of(row))
+            foreach (ExperimentVariant variant in LinesOf(row))
             {
                 BatchEntry entry = Entry("model", ".", variant);
                 if (entry.Problem() is { } problem)
                     return ($"rows[{i}].{problem.Field}", problem.Found, problem.Expected);
-                if (BatchMethods.Factors(row.Method, 1, 0) is null != (variant.Tokens is null))
+                if (HasFactors(row) == (variant.Tokens is null))
                     return ($"rows[{i}].tokens", variant.Tokens is null ? "none" : $"{variant.Tokens}", variant.Tokens is null ? "calibration tokens" : $"none for the method {row.Method}");
             }
         }
@@ -144,6 +147,11 @@ public sealed record ExperimentSettings
         }
         return null;
     }
+
+    private static bool HasFactors(ExperimentRow row) => BatchMethods.Factors(row.Method, 1, 0) is not null;
+
+    private IEnumerable<ExperimentVariant> LinesOf(ExperimentRow row) =>
+        row.Tokens.Count == 0 ? [new ExperimentVariant(row, HasFactors(row) ? Tokens : null)] : row.Tokens.Select(tokens => new ExperimentVariant(row, tokens));
 
     /// <summary>What a line is as an entry of a batch.</summary>
     /// <param name="model">Folder of the model.</param>

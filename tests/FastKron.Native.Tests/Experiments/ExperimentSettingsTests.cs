@@ -20,6 +20,13 @@ public sealed class ExperimentSettingsTests
     public void Variants_OfARow_AreNamedByTheirTokens()
         => Assert.That(Read($$"""{"title": "t", "text": "self:64", "rows": {{Rows}}}""").Variants.Select(v => v.Name), Is.EqualTo(new[] { "none", "ldlq@70K", "ldlq@712.5K", "ldlq@4096" }));
 
+    [Test]
+    public void Variants_RowsWithoutTokens_TakeTheSettingsAndKeepTheirNames()
+    {
+        ExperimentSettings settings = Read("""{"title": "t", "text": "x", "tokens": 64, "rows": [{"name": "none", "method": "none"}, {"name": "a", "method": "activation"}, {"name": "a", "method": "activation", "tokens": [5]}]}""");
+        Assert.That(settings.Variants.Select(v => (v.Name, v.Tokens)), Is.EqualTo(new (string, int?)[] { ("none", null), ("a", 64), ("a@5", 5) }));
+    }
+
     [TestCase("""{"title": "t", "text": "x", "rows": [], "bit": 2}""", "line 1")]
     [TestCase("""{"title": "t", "text": "x", "rows": []}""", "rows: found none")]
     [TestCase("""{"title": "t", "rows": [{"name": "none", "method": "none"}]}""", "text")]
