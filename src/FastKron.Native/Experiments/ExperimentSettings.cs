@@ -148,7 +148,7 @@ public sealed record ExperimentSettings
         return null;
     }
 
-    private static bool HasFactors(ExperimentRow row) => BatchMethods.Factors(row.Method, 1, 0) is not null;
+    private static bool HasFactors(ExperimentRow row) => row.Method is not (BatchMethods.Original or BatchMethods.None);
 
     private IEnumerable<ExperimentVariant> LinesOf(ExperimentRow row) =>
         row.Tokens.Count == 0 ? [new ExperimentVariant(row, HasFactors(row) ? Tokens : null)] : row.Tokens.Select(tokens => new ExperimentVariant(row, tokens));
@@ -168,7 +168,7 @@ public sealed record ExperimentSettings
             RotationSeeds = original ? [Seed] : variant.Row.RotationSeeds ?? RotationSeeds,
             MeasureOnly = true,
             Rounding = variant.Row.Rounding ?? Rounding,
-            Propagate = variant.Row.Method is BatchMethods.Original or BatchMethods.None ? 0 : variant.Row.Propagate ?? Propagate,
+            Propagate = !HasFactors(variant.Row) ? 0 : variant.Row.Propagate ?? Propagate,
             Calibration = [.. Calibration.Select(In)],
             Tokens = variant.Tokens ?? 1,
             Gradients = variant.Row.Gradients ?? Gradients,
