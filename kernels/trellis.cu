@@ -1,66 +1,54 @@
-// Trellis codes: decoders of matrices.
+// Trellis codes: decoders, decode-and-multiply for few rows.
 // Shapes    packed codes (tiles, 16 K) u16 without gaps, aligned to 16 bytes; matrices row-major, strides in elements.
 // Launch    at each kernel. What a code needs travels as a kernel parameter; HYB's 2 KB table lies in global memory.
-// Numerics  exact (bf16: rounded once).
+// Numerics  decode: exact (bf16: rounded once); multiply: x rounded to float16, sums in f32 in an order that does not
+//           depend on the number of rows of x.
 // Source    QTIP, arXiv:2406.11235.
-#include "device/trellis.cuh"
-#include "device/types.cuh"
+#include "device/trellis_matmul.cuh"
 
 constexpr int DecodeThreads = 256;
 constexpr int DecodeWarps = DecodeThreads / WarpSize;
 
 // dense[r, c] <- weight (first_unit_row * rows of a unit + r, c) for unit_rows rows of units. Grid (blocks), block
-// (256): a warp decodes a unit at a time. vectors: a lane's adjacent elements of dense can be stored at once, which
-// matters: a sector of memory that is written in parts takes several times as long.
+// (256): a warp decodes a unit at a time. paired: two adjacent elements of dense can be stored as one.
 template <typename Code, int K, bool KernelLayout, typename T>
 __device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const uint16_t* codes, int first_unit_row,
-                                               int unit_rows, int unit_columns, int vectors,
+                                               int unit_rows, int unit_columns, int paired,
                                                const typename Code::Parameters& parameters)
 {
     using Unit = TrellisUnit<Code, K, KernelLayout>;
-    constexpr int Tiles = Unit::Tiles, Pairs = 2 * Tiles;
     Code code(parameters);
     __syncthreads();
     int lane = threadIdx.x % WarpSize;
-    int units = unit_rows * unit_columns, step = gridDim.x * DecodeWarps;
-    for (int u = blockIdx.x * DecodeWarps + threadIdx.x / WarpSize; u < units; u += step)
+    size_t units = static_cast<size_t>(unit_rows) * unit_columns, step = static_cast<size_t>(gridDim.x) * DecodeWarps;
+    size_t first = static_cast<size_t>(first_unit_row) * unit_columns;
+    for (size_t u = static_cast<size_t>(blockIdx.x) * DecodeWarps + threadIdx.x / WarpSize; u < units; u += step)
     {
         Unit unit;
-        unit.load(codes, static_cast<size_t>(first_unit_row) * unit_columns + u, lane);
-        uint32_t pairs[Tiles][Tiles][4];
+        unit.load(codes, first + u, lane);
+        T* corner = dense + u / unit_columns * Unit::Rows * stride + u % unit_columns * Unit::Rows;
 #pragma unroll
-        for (int column_tile = 0; column_tile < Tiles; column_tile++)
-            unit.decode(pairs[column_tile], code, column_tile, lane);
-
-        int unit_row = u / unit_columns, unit_column = u - unit_row * unit_columns;
-        T* corner = dense + (static_cast<size_t>(unit_row) * Unit::Rows + (lane >> 2)) * stride;
-        corner += unit_column * Unit::Rows + (lane & 3) * 2 * Pairs;
-#pragma unroll
-        for (int r = 0; r < 2 * Tiles; r++)
+        for (int column_tile = 0; column_tile < Unit::Tiles; column_tile++)
         {
-            uint32_t row[Pairs];
+            uint32_t pairs[Unit::Tiles][4];
+            unit.decode(pairs, code, column_tile, lane);
 #pragma unroll
-            for (int i = 0; i < Pairs; i++)
-                row[i] = pairs[i / 2][r / 2][r % 2 + i % 2 * 2];
-            Unit::bring_together(row, lane);
-            Pack<T, 2 * Pairs> values;
-#pragma unroll
-            for (int i = 0; i < Pairs; i++)
+            for (int i = 0; i < 4 * Unit::Tiles; i++)
             {
-                float2 c = codeword(row[i]);
-                values.values[2 * i] = convert<T>(c.x);
-                values.values[2 * i + 1] = convert<T>(c.y);
-            }
-            T* target = corner + 8 * r * stride;
-            if (vectors != 0)
-            {
-                store_pack(target, values);
-            }
-            else
-            {
-#pragma unroll
-                for (int i = 0; i < 2 * Pairs; i++)
-                    target[i] = values.values[i];
+                int row_tile = i / 4, j = i % 4;
+                float2 c = codeword(pairs[row_tile][j]);
+                T* target = corner + (16 * row_tile + (lane >> 2) + 8 * (j & 1)) * stride;
+                target += 16 * column_tile + Unit::column(lane, j);
+                Pack<T, 2> pair = {{convert<T>(c.x), convert<T>(c.y)}};
+                if (paired != 0)
+                {
+                    store_pack(target, pair);
+                }
+                else
+                {
+                    target[0] = pair.values[0];
+                    target[1] = pair.values[1];
+                }
             }
         }
     }
@@ -69,27 +57,42 @@ __device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const ui
 #define TRELLIS_DECODE(CODE, Code, K, LAYOUT, KERNEL, TYPE, T)                                                         \
     extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_##CODE##_k##K##_##LAYOUT##_##TYPE(      \
         T* __restrict__ dense, size_t stride, const uint16_t* __restrict__ codes, int first_unit_row, int unit_rows,   \
-        int unit_columns, int vectors, const __grid_constant__ Code::Parameters parameters)                            \
+        int unit_columns, int paired, const __grid_constant__ Code::Parameters parameters)                             \
     {                                                                                                                  \
-        trellis_decode<Code, K, KERNEL, T>(dense, stride, codes, first_unit_row, unit_rows, unit_columns, vectors,     \
+        trellis_decode<Code, K, KERNEL, T>(dense, stride, codes, first_unit_row, unit_rows, unit_columns, paired,      \
                                            parameters);                                                                \
     }
 
-#define TRELLIS_RATE(CODE, Code, K, LAYOUT, KERNEL)                                                                    \
-    TRELLIS_DECODE(CODE, Code, K, LAYOUT, KERNEL, f32, float)                                                          \
-    TRELLIS_DECODE(CODE, Code, K, LAYOUT, KERNEL, bf16, bf16)                                                          \
-    TRELLIS_DECODE(CODE, Code, K, LAYOUT, KERNEL, f16, half)
+// Grid (at most unit_rows), block (32 MatMulWarps), dynamic shared memory: the table and the warps' inputs.
+#define TRELLIS_MATMUL(CODE, Code, K, LAYOUT, KERNEL, MAX)                                                             \
+    extern "C" __global__ void __launch_bounds__(MatMulWarps * WarpSize, 1)                                            \
+        trellis_matmul_##CODE##_k##K##_##LAYOUT##_rows##MAX(                                                           \
+            float* __restrict__ y, size_t y_stride, const float* __restrict__ x, size_t x_stride,                      \
+            const uint16_t* __restrict__ codes, int tokens, int unit_rows, int unit_columns,                           \
+            const __grid_constant__ Code::Parameters parameters)                                                       \
+    {                                                                                                                  \
+        trellis_matmul<Code, K, KERNEL, MAX>(y, y_stride, x, x_stride, codes, tokens, unit_rows, unit_columns,         \
+                                             parameters);                                                              \
+    }
+
+#define TRELLIS_RATE(CODE, Decoder, Multiplier, K, LAYOUT, KERNEL)                                                     \
+    TRELLIS_DECODE(CODE, Decoder, K, LAYOUT, KERNEL, f32, float)                                                       \
+    TRELLIS_DECODE(CODE, Decoder, K, LAYOUT, KERNEL, bf16, bf16)                                                       \
+    TRELLIS_DECODE(CODE, Decoder, K, LAYOUT, KERNEL, f16, half)                                                        \
+    TRELLIS_MATMUL(CODE, Multiplier, K, LAYOUT, KERNEL, 1)                                                             \
+    TRELLIS_MATMUL(CODE, Multiplier, K, LAYOUT, KERNEL, 8)
+
+#define TRELLIS_HYBRID(K)                                                                                              \
+    TRELLIS_RATE(hyb, HybridCode, FewRowsHybridCode, K, kernel, true)                                                  \
+    TRELLIS_RATE(hyb, HybridCode, FewRowsHybridCode, K, plain, false)
 
 #define TRELLIS_COMPUTED(K)                                                                                            \
-    TRELLIS_RATE(pairs, HalfPairCode, K, plain, false)                                                                 \
-    TRELLIS_RATE(sums, ByteSumCode, K, plain, false)
+    TRELLIS_RATE(pairs, HalfPairCode, HalfPairCode, K, plain, false)                                                   \
+    TRELLIS_RATE(sums, ByteSumCode, ByteSumCode, K, plain, false)
 
-TRELLIS_RATE(hyb, HybridCode, 2, kernel, true)
-TRELLIS_RATE(hyb, HybridCode, 3, kernel, true)
-TRELLIS_RATE(hyb, HybridCode, 4, kernel, true)
-TRELLIS_RATE(hyb, HybridCode, 2, plain, false)
-TRELLIS_RATE(hyb, HybridCode, 3, plain, false)
-TRELLIS_RATE(hyb, HybridCode, 4, plain, false)
+TRELLIS_HYBRID(2)
+TRELLIS_HYBRID(3)
+TRELLIS_HYBRID(4)
 TRELLIS_COMPUTED(1)
 TRELLIS_COMPUTED(2)
 TRELLIS_COMPUTED(3)

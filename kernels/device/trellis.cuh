@@ -23,8 +23,8 @@ __device__ __forceinline__ uint32_t state_at(uint32_t upper, uint32_t lower, int
 }
 
 // A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, one tile of the plain layout.
-// Lane 4 g + q gets the registers of an mma.m16n8k16's A: pair j of its four in a tile lies in row g + 8 (j & 1) and in
-// columns 2 q + 8 (j >> 1) and the next in the kernel layout, 4 q + 2 (j >> 1) and the next in the plain layout.
+// Pair j of a lane's four in a tile stands for row lane / 4 + 8 (j & 1) and columns column(lane, j) and the next: the
+// registers of an mma.m16n8k16's A, with the columns in an order of the layout's own.
 // Codes are aligned to 16 bytes.
 template <typename Code, int K, bool KernelLayout> struct TrellisUnit;
 
@@ -34,23 +34,7 @@ template <typename Code, int K> struct TrellisUnit<Code, K, true>
     static constexpr int Tiles = 2, Rows = 32;
     static constexpr int Words = 64 * K;      // 16-bit words
 
-    // Pair i of a row of the unit in lane q of its four becomes number 4 q + i, so that each lane has adjacent columns.
-    static __device__ __forceinline__ void bring_together(uint32_t (&pairs)[2 * Tiles], int lane)
-    {
-#pragma unroll
-        for (int bit = 1; bit < 4; bit *= 2)
-        {
-            bool upper = (lane & bit) != 0;
-#pragma unroll
-            for (int k = 0; k < 2; k++)
-            {
-                int low = bit == 1 ? 2 * k : k, high = low + bit;
-                uint32_t received = __shfl_xor_sync(FullWarp, upper ? pairs[low] : pairs[high], bit);
-                pairs[low] = upper ? received : pairs[low];
-                pairs[high] = upper ? pairs[high] : received;
-            }
-        }
-    }
+    static __device__ __forceinline__ int column(int lane, int j) { return (lane & 3) * 2 + 8 * (j >> 1); }
 
     // Where an input for an even column of the unit lies in fragment order, the lanes' after each other.
     static __device__ __forceinline__ int place(int column)
@@ -156,7 +140,7 @@ template <typename Code, int K> struct TrellisUnit<Code, K, false>
     static constexpr int Tiles = 1, Rows = 16;
     static constexpr int Words = 16 * K;
 
-    static __device__ __forceinline__ void bring_together(uint32_t (&)[2 * Tiles], int) {}
+    static __device__ __forceinline__ int column(int lane, int j) { return (lane & 3) * 4 + 2 * (j >> 1); }
 
     static __device__ __forceinline__ int place(int column) { return column; }
 

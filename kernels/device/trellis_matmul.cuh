@@ -184,19 +184,3 @@ __device__ __forceinline__ void trellis_matmul(float* y, size_t y_stride, const 
         __syncthreads();
     }
 }
-
-// An entry point. Grid (at most unit_rows), block (32 MatMulWarps), dynamic shared memory: table and inputs.
-#define TRELLIS_MATMUL(CODE, Code, K, LAYOUT, KERNEL, MAX)                                                             \
-    extern "C" __global__ void __launch_bounds__(MatMulWarps * WarpSize, 1)                                            \
-        trellis_matmul_##CODE##_k##K##_##LAYOUT##_rows##MAX(                                                           \
-            float* __restrict__ y, size_t y_stride, const float* __restrict__ x, size_t x_stride,                      \
-            const uint16_t* __restrict__ codes, int tokens, int unit_rows, int unit_columns,                           \
-            const __grid_constant__ Code::Parameters parameters)                                                       \
-    {                                                                                                                  \
-        trellis_matmul<Code, K, KERNEL, MAX>(y, y_stride, x, x_stride, codes, tokens, unit_rows, unit_columns,         \
-                                             parameters);                                                              \
-    }
-
-#define TRELLIS_MATMUL_RATE(CODE, Code, K, LAYOUT, KERNEL)                                                             \
-    TRELLIS_MATMUL(CODE, Code, K, LAYOUT, KERNEL, 1)                                                                   \
-    TRELLIS_MATMUL(CODE, Code, K, LAYOUT, KERNEL, 8)

@@ -6,9 +6,9 @@ namespace FastKron.Native.Compute.Gpu;
 
 public sealed partial class GpuBackend
 {
-    // kernels/trellis.cu; a product's kernels are a family for each code, because the driver compiles a family whole
+    // kernels/trellis.cu
     private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, MatMulWarps = 16, MatMulThreads = 32 * MatMulWarps, GroupUnits = 4;
-    private const int HybridEntries = 512, InputBytes = 2, VectorBytes = 16;
+    private const int HybridEntries = 512, InputBytes = 2, CodeAlignment = 16, InputAlignment = 16;
 
     /// <summary>Rows of x up to which tiles are multiplied as they are decoded; above, strips of the matrix are decoded for <see cref="MatMul"/>.</summary>
     private const int FewRows = 8;
@@ -77,8 +77,8 @@ public sealed partial class GpuBackend
     private void DecodeRows(TrellisMatrix weights, int firstRow, Tensor dense)
     {
         int unit = TrellisPacking.Granularity(weights.Layout), unitRows = dense.Rows / unit, unitColumns = weights.Columns / unit;
-        string type = dense.Type switch { DType.F32 => "f32", DType.BF16 => "bf16", _ => "f16" };
-        bool vectors = dense.Address % VectorBytes == 0 && dense.Stride * dense.Type.Size() % VectorBytes == 0;
+        (string type, int pair) = dense.Type switch { DType.F32 => ("f32", 8), DType.BF16 => ("bf16", 4), _ => ("f16", 4) };
+        bool paired = dense.Address % pair == 0 && dense.Stride % 2 == 0;
         int blocks = (int)Math.Min(((long)unitRows * unitColumns + DecodeWarps - 1) / DecodeWarps, _multiprocessors * DecodeWarps);
         using Tensor? aligned = AlignedCodes(weights);
         nint codes = (aligned ?? weights.Codes).Address;
@@ -89,13 +89,13 @@ public sealed partial class GpuBackend
             kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Computed(weights.Codebook)));
 
         DecodeArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
-            dense.Address, (nuint)dense.Stride, codes, firstRow / unit, unitRows, unitColumns, vectors ? 1 : 0, code);
+            dense.Address, (nuint)dense.Stride, codes, firstRow / unit, unitRows, unitColumns, paired ? 1 : 0, code);
     }
 
     // The kernels load codes as vectors. Those of a model are whole allocations; a slice that begins elsewhere is copied.
     private Tensor? AlignedCodes(TrellisMatrix weights)
     {
-        if (weights.Codes.Address % VectorBytes == 0)
+        if (weights.Codes.Address % CodeAlignment == 0)
             return null;
         Tensor copy = Allocate(DType.U16, weights.Codes.Rows, weights.Codes.Columns);
         Convert(weights.Codes, copy);
@@ -104,7 +104,7 @@ public sealed partial class GpuBackend
 
     private Tensor? AlignedInputs(Tensor x)
     {
-        if (x.Address % VectorBytes == 0 && x.Stride * sizeof(float) % VectorBytes == 0)
+        if (x.Address % InputAlignment == 0 && x.Stride * sizeof(float) % InputAlignment == 0)
             return null;
         Tensor copy = Allocate(DType.F32, x.Rows, x.Columns);
         Convert(x, copy);
@@ -127,7 +127,7 @@ public sealed partial class GpuBackend
                 $"decoding {codebook.Name}, V = {codebook.Vector}, at {codebook.Bits} bits in layout {weights.Layout} on the GPU; supported: quantlut_sym (HYB) with "
                 + $"{HybridEntries} entries at 2, 3, 4 bits, and 1mad, 3inst, mcg, mul1 at 1 to 8 bits in {TrellisLayout.QtipPlain}");
         }
-        return Kernel(operation == "matmul" ? $"trellis_{code}" : "trellis", $"trellis_{operation}_{code}_k{codebook.Bits}_{(kernelLayout ? "kernel" : "plain")}_{variant}");
+        return Kernel("trellis", $"trellis_{operation}_{code}_k{codebook.Bits}_{(kernelLayout ? "kernel" : "plain")}_{variant}");
     }
 
     // A codebook's table in device memory, uploaded once.
@@ -166,7 +166,7 @@ public sealed partial class GpuBackend
     private readonly record struct ComputedCode(uint Multiplier, uint Addend, float Origin, float Scale, float Offset);
 
     private readonly record struct DecodeArgs<TCode>(
-        nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Vectors, TCode Code) where TCode : unmanaged;
+        nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Paired, TCode Code) where TCode : unmanaged;
 
     private readonly record struct FewRowsArgs<TCode>(
         nint Y, nuint YStride, nint X, nuint XStride, nint Codes, int Tokens, int UnitRows, int UnitColumns, TCode Code) where TCode : unmanaged;
