@@ -1,5 +1,6 @@
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Gpu;
+using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using NUnit.Framework;
 
@@ -45,6 +46,42 @@ public sealed class GpuBackendTests
         backend.Allocate(DType.F32, 1024, 1024).Dispose();
         Assert.That(backend.UsedBytes, Is.EqualTo(before));
         Assert.That(backend.PeakBytes, Is.EqualTo(before + (4 << 20)));
+    }
+
+    // More columns than one update takes (1024), and no multiple of a panel (128).
+    [Test]
+    public void BlockLdl_LargeMatrices_RebuildsEachFromItsCholeskyFactor()
+    {
+        const int N = 2192, Matrices = 2;
+        using var backend = new GpuBackend();
+        float[] normal = new float[N * N];
+        Philox.Normal(seed: 4, RandomPurpose.Test, item: 0, normal);
+        using Tensor narrow = backend.Allocate(DType.F32, N, N), z = backend.Allocate(DType.F64, N, N), h = backend.Allocate(DType.F64, N, N), ones = backend.Allocate(DType.F64, N, 1);
+        backend.Upload<float>(normal, narrow);
+        backend.Convert(narrow, z);
+        backend.SymmetricRankK(z, transposeA: false, h, 1.0 / N);
+        backend.Fill(ones, 1);
+        backend.Axpy(1, ones, h.Diagonal());
+
+        using Tensor stack = backend.Allocate(DType.F64, Matrices * N, N), l = backend.Allocate(DType.F32, Matrices * N, N), product = backend.Allocate(DType.F64, N, N);
+        using Tensor d = backend.Allocate(DType.F64, Matrices * N, 16), failures = backend.Allocate(DType.I32, Matrices, 1);
+        for (int b = 0; b < Matrices; b++)
+        {
+            backend.Convert(h, stack.SliceRows(b * N, N));
+            backend.Scale(b + 1, stack.SliceRows(b * N, N));
+        }
+        backend.BlockLdl(stack, 16, l, d, failures);
+        int[] pivots = new int[Matrices];
+        backend.Download<int>(failures, pivots);
+        Assert.That(pivots, Has.All.Zero);
+        for (int b = 0; b < Matrices; b++)
+        {
+            Tensor factor = stack.SliceRows(b * N, N);
+            backend.MatMul(factor, false, factor, true, product);
+            backend.Axpy(-(b + 1), h, product);
+            double error = Math.Sqrt(backend.Dot(product, product) / backend.Dot(h, h)) / (b + 1);
+            Assert.That(error, Is.LessThan(1e-13), "a condition of about 5, sums of 2,192 terms in float64");
+        }
     }
 
     [Test]
