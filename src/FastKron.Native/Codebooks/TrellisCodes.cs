@@ -35,7 +35,7 @@ public static class TrellisCodes
     /// <summary>The name of a kind on the command line: hyb, 1mad, 3inst, mcg or mul1.</summary>
     public static string ToText(this TrellisCode code) => code == TrellisCode.Hybrid ? "hyb" : Create(code, bits: 2).Name;
 
-    /// <summary>Root mean square of weights in units of the code's at which rounding with feedback loses least (bench/README.md): the more bits, the smaller, so that fewer weights lie beyond the outermost codewords.</summary>
+    /// <summary>Root mean square of weights in units of the code's at which rounding with feedback loses least: the more bits, the smaller, so that fewer weights lie beyond the outermost codewords.</summary>
     /// <param name="code">Which.</param>
     /// <param name="bits">K.</param>
     public static double RelativeScale(TrellisCode code, int bits) => (code, bits) switch

@@ -94,7 +94,7 @@ public sealed record QuantizationOptions
     public double? RelativeScale { get; init; }
 
     /// <summary>
-    /// HYB at 2 bits, where no code is 2 % better and it takes half the encoder's work; 1MAD above, whose error is 7 % less at 3 and 18 % less at 4 bits: with
+    /// HYB at 2 bits, where 1MAD's error is only 2 % less for twice the encoder's work; 1MAD above, whose error is 7 % less at 3 and 17 % less at 4 bits: with
     /// one weight a step, twice as many steps share the 16 bits of a state. MUL1 is another percent better, but QTIP's loader has not got it.
     /// </summary>
     public static TrellisCode DefaultCode(double bits) => bits > 2 ? TrellisCode.OneMad : TrellisCode.Hybrid;
