@@ -17,6 +17,7 @@ internal static class QuantizeCommand
     {
         var job = new JobOptions();
         var bits = new Option<double>("--bits") { Description = "bits per weight: 2, 3 or 4, or an average between them such as 2.5, shared out among the matrices so that the predicted loss is least", Required = true };
+        var mixed = new Option<bool>("--mixed") { Description = "share out a whole number of bits, too: at 3, some matrices get 2 and some 4" };
         var output = new Option<string>("--output") { Description = "folder to make; must not exist", Required = true };
         var code = new Option<string?>("--code") { Description = "trellis code: hyb, 1mad or 3inst, which QTIP's loader reads, too, mcg or mul1 (default: hyb at 2 bits, 1mad above)" };
         code.AcceptOnlyFromAmong([.. Enum.GetValues<TrellisCode>().Select(c => c.ToText())]);
@@ -32,7 +33,7 @@ internal static class QuantizeCommand
         var maxBlocks = new Option<int?>("--max-blocks") { Description = "use only the first so many evaluation blocks" };
         var prompt = new Option<string?>("--prompt") { Description = "with --evaluate: a text that both models continue greedily" };
         var json = new Option<bool>("--json") { Description = "print the report as JSON" };
-        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, output, code, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
+        var command = new Command("quantize", "Quantize a model.") { job.Model, bits, mixed, output, code, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
         job.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -42,6 +43,7 @@ internal static class QuantizeCommand
                 Propagate = parsed.GetValue(propagate) ?? read.Propagate,
                 PropagatedTokens = parsed.GetValue(propagateTokens),
                 Bits = parsed.GetRequiredValue(bits),
+                Mixed = parsed.GetValue(mixed),
                 Code = parsed.GetValue(code) is { } name ? Enum.GetValues<TrellisCode>().First(c => c.ToText() == name) : read.Code,
                 Format = parsed.GetValue(format) == "dense" ? CheckpointFormat.Dense : CheckpointFormat.Qtip,
                 Skip = JobOptions.Split(parsed.GetValue(skip)),

@@ -22,7 +22,7 @@ public static class JobFingerprint
             ["engine build"] = Engine.Build,
             ["device"] = backend.Kind,
             ["model"] = HashFolder(options.Model),
-            ["bits"] = Number(options.Bits),
+            ["bits"] = Number(options.Bits) + (options.Mixed ? " mixed" : ""),
             ["format"] = options.Format.ToString().ToLowerInvariant(),
             ["skip"] = string.Join(',', options.Skip),
             ["code"] = options.ChosenCode.ToText(),

@@ -81,11 +81,14 @@ public sealed record QuantizationOptions
     /// <summary>What a linear's K can be, ascending.</summary>
     public static IReadOnlyList<int> Widths { get; } = [2, 3, 4];
 
+    /// <summary>Whether a whole number of bits, too, is an average that is shared out.</summary>
+    public bool Mixed { get; init; }
+
     /// <summary>Whether linears may differ in their bits.</summary>
-    internal bool HasMixedBits => Bits != Math.Floor(Bits);
+    internal bool HasMixedBits => Mixed || Bits != Math.Floor(Bits);
 
     /// <summary>Why bits cannot be shared out without them, for messages.</summary>
-    internal const string MixedBitsCure = "mixed bits follow from predicted losses, which need Fisher factors; give a whole number of bits, or factors of gradients";
+    internal const string MixedBitsCure = "mixed bits follow from predicted losses, which need Fisher factors; give a whole number of bits without --mixed, or factors of gradients";
 
     /// <summary>The code; null for <see cref="DefaultCode"/>.</summary>
     public TrellisCode? Code { get; init; }

@@ -155,14 +155,15 @@ public sealed class QuantizeCommandTests
         Assert.That(File.ReadAllText(Path.Combine(output, ReportFiles.Html)), Does.Contain("<svg").And.Contain("model.layers.1.mlp.down_proj"));
     }
 
-    [Test]
-    public void Quantize_MixedBits_StaysWithinTheAverageAndReadsBack()
+    [TestCase(2.5)]
+    [TestCase(3, "--mixed")]
+    public void Quantize_MixedBits_StaysWithinTheAverageAndReadsBack(double average, params string[] option)
     {
         string output = Output("mixed");
-        RunToEnd(output, Arguments(output, bits: 2.5));
+        RunToEnd(output, [.. Arguments(output, bits: average), .. option]);
         QuantizationReport report = ReportFiles.Read(output);
         double smallest = report.Linears.Min(l => (double)l.Rows * l.Columns);
-        Assert.That(report.Size.CodeBits, Is.GreaterThan(2.5 - smallest / report.Size.QuantizedParameters).And.LessThanOrEqualTo(2.5));
+        Assert.That(report.Size.CodeBits, Is.GreaterThan(average - smallest / report.Size.QuantizedParameters).And.LessThanOrEqualTo(average));
         Assert.That(report.Linears.Select(l => l.CodeBits).Distinct().Count(), Is.GreaterThan(1));
         FastkronResult shown = FastkronProcess.Run("inspect", output);
         Assert.That(shown.ExitCode, Is.Zero, shown.Error);
