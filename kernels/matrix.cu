@@ -1,4 +1,4 @@
-// Elementwise and triangular parts of the matrix family; products are cuBLAS's, inverse roots in factor.cu.
+// Elementwise and triangular parts of the matrix family; products and solves are cuBLAS's, Cholesky cuSOLVER's.
 // Shapes    row-major; rows lie a stride of elements apart.
 // Numerics  one rounding per operation (axpy: fused); dot and block LDL in f64, in an order that only shapes decide.
 #include "device/elementwise.cuh"
@@ -194,17 +194,30 @@ TRIANGLE(mirror, f64, double)
 TRIANGLE(clear_upper, f32, float)
 TRIANGLE(clear_upper, f64, double)
 
-// ---- copy_stack: destination <- source (rows, columns) in every matrix of a stack, step elements apart ----
-// Launch    grid (elements / FactorThreads, matrices), block (FactorThreads)
+// ---- bad_pivot: where info is 0, it becomes the 1-based index of the first diagonal element that is not positive and
+// finite, if any.  Launch: one block. A NaN or infinity that a factorisation ran through is still on the diagonal. ----
 
 extern "C" __global__ void __launch_bounds__(FactorThreads)
-    copy_stack_f64(double* __restrict__ destination, const double* __restrict__ source, size_t stepDestination,
-                   size_t stepSource, size_t strideDestination, size_t strideSource, int rows, int columns)
+    bad_pivot_f64(int* __restrict__ info, const double* __restrict__ factor, size_t stride, int n)
 {
-    int i = blockIdx.x * FactorThreads + threadIdx.x, row = i / columns, column = i % columns;
-    if (row < rows)
-        destination[blockIdx.y * stepDestination + row * strideDestination + column] =
-            source[blockIdx.y * stepSource + row * strideSource + column];
+    int first = n;
+    for (int i = threadIdx.x; i < n; i += FactorThreads)
+    {
+        double pivot = factor[i * (stride + 1)];
+        if (!(pivot > 0 && isfinite(pivot)))
+            first = min(first, i);
+    }
+    __shared__ int partial[FactorThreads / WarpSize];
+    first = __reduce_min_sync(FullWarp, first);
+    if (threadIdx.x % WarpSize == 0)
+        partial[threadIdx.x / WarpSize] = first;
+    __syncthreads();
+    if (threadIdx.x != 0 || *info != 0)
+        return;
+    for (int warp = 1; warp < FactorThreads / WarpSize; warp++)
+        first = min(first, partial[warp]);
+    if (first < n)
+        *info = first + 1;
 }
 
 // ---- Block LDL from the Cholesky factor C (n, n): l = C blockdiag(C_ii)^-1 - I, D_i = C_ii C_ii^T ----

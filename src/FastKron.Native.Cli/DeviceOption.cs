@@ -44,7 +44,7 @@ internal static class DeviceOption
         {
             backend = CudaContext.IsAvailable ? new GpuBackend(0) : new CpuBackend();
         }
-        catch (Exception e) when (e is CudaException or CudaBlasException or DllNotFoundException or NotSupportedException)
+        catch (Exception e) when (e is CudaException or CudaBlasException or CudaSolveException or DllNotFoundException or NotSupportedException)
         {
             (backend, reason) = (new CpuBackend(), $" (the GPU cannot be used: {e.Message})");
         }

@@ -49,7 +49,7 @@ internal static class Program
 
     // What a user can cause; anything else is our defect and keeps its stack trace.
     private static bool IsExpected(Exception e) => e is InvalidDataException or NotSupportedException or IOException or UnauthorizedAccessException
-        or ArgumentException or OutOfMemoryException or ArithmeticException or CudaException or CudaBlasException or DllNotFoundException;
+        or ArgumentException or OutOfMemoryException or ArithmeticException or CudaException or CudaBlasException or CudaSolveException or DllNotFoundException;
 
     private static string Message(Exception e) => e is ArgumentException argument && argument.ParamName is { } name ? argument.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message;
 }

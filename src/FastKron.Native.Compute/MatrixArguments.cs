@@ -147,7 +147,6 @@ internal static class MatrixArguments
         TensorArguments.RequireType(h, DType.F64);
         TensorArguments.RequireType(failures, DType.I32);
         TensorArguments.RequireShape(failures, failures.Rows, 1);
-        TensorArguments.RequireContiguous(failures);
         int n = h.Columns;
         TensorArguments.RequireShape(h, failures.Rows * n, n);
         if (block <= 0 || n % block != 0)

@@ -53,15 +53,10 @@ public sealed unsafe class CudaBlas : IDisposable
 
     /// <summary>The same for a batch of matrices at constant distances.</summary>
     public void GemmStridedBatched(
-        Operation transposeA, Operation transposeB, int m, int n, int k, double alpha, nint a, BlasDataType typeA, int lda, long strideA,
-        nint b, BlasDataType typeB, int ldb, long strideB, double beta, nint c, BlasDataType typeC, int ldc, long strideC, int batch, ComputeType compute)
-    {
-        float alpha32 = (float)alpha, beta32 = (float)beta;
-        bool wide = compute == ComputeType.Compute64F;
-        Check(cublasGemmStridedBatchedEx(
-            _handle.Value, transposeA, transposeB, m, n, k, wide ? &alpha : &alpha32, a, typeA, lda, strideA, b, typeB, ldb, strideB,
-            wide ? &beta : &beta32, c, typeC, ldc, strideC, batch, compute, DefaultAlgorithm));
-    }
+        Operation transposeA, Operation transposeB, int m, int n, int k, float alpha, nint a, BlasDataType typeA, int lda, long strideA,
+        nint b, BlasDataType typeB, int ldb, long strideB, float beta, nint c, BlasDataType typeC, int ldc, long strideC, int batch)
+        => Check(cublasGemmStridedBatchedEx(
+            _handle.Value, transposeA, transposeB, m, n, k, &alpha, a, typeA, lda, strideA, b, typeB, ldb, strideB, &beta, c, typeC, ldc, strideC, batch, ComputeType.Compute32F, DefaultAlgorithm));
 
     /// <summary>One triangle of C (n, n) ← α·op(A)·op(A)ᵀ + β·C, float32.</summary>
     public void Syrk(FillMode fill, Operation transpose, int n, int k, float alpha, nint a, int lda, float beta, nint c, int ldc)

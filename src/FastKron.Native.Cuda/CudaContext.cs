@@ -3,7 +3,7 @@ using static FastKron.Native.Cuda.DriverApi;
 
 namespace FastKron.Native.Cuda;
 
-/// <summary>The primary context of a device, the one that cuBLAS expects; static members ask the driver about its devices.</summary>
+/// <summary>The primary context of a device, the one that cuBLAS and cuSOLVER expect; static members ask the driver about its devices.</summary>
 public sealed unsafe class CudaContext : IDisposable
 {
     // Null once the driver is initialised, else why it is not.

@@ -9,8 +9,8 @@ public static class CudaLibraries
 {
     private static readonly ConcurrentDictionary<string, CudaLibrary> Found = new(StringComparer.Ordinal);
 
-    /// <summary>The driver and cuBLAS, in this order.</summary>
-    public static IReadOnlyList<string> Names { get; } = [DriverApi.Library, BlasApi.Library];
+    /// <summary>The driver, cuBLAS and cuSOLVER, in this order.</summary>
+    public static IReadOnlyList<string> Names { get; } = [DriverApi.Library, BlasApi.Library, SolverApi.Library];
 
     /// <summary>Looks a library up: beside the program, then where the system looks (LD_LIBRARY_PATH included).</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
@@ -46,6 +46,8 @@ public static class CudaLibraries
         (DriverApi.Library, true) => ["nvcuda.dll"],
         (BlasApi.Library, false) => ["libcublas.so.13", "libcublas.so.12"],
         (BlasApi.Library, true) => ["cublas64_13.dll", "cublas64_12.dll"],
+        (SolverApi.Library, false) => ["libcusolver.so.12", "libcusolver.so.11"],
+        (SolverApi.Library, true) => ["cusolver64_12.dll", "cusolver64_11.dll"],
         _ => throw new ArgumentException($"'{name}' is no CUDA library; known: {string.Join(", ", Names)}", nameof(name)),
     };
 }

@@ -131,6 +131,31 @@ public sealed unsafe partial class GpuBackend
         return result;
     }
 
+    /// <inheritdoc/>
+    public void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures)
+    {
+        Enter();
+        MatrixArguments.BlockLdl(onHost: false, h, block, l, d, failures);
+        int n = h.Columns;
+        if (n == 0)
+        {
+            Fill(failures, 0);
+            return;
+        }
+        // A factorisation that failed leaves numbers that l and d are made of all the same: the caller does not look at them.
+        using Tensor inverse = Allocate(DType.F64, n, block);
+        for (int matrix = 0; matrix < failures.Rows; matrix++)
+        {
+            Tensor c = h.SliceRows(matrix * n, n), lower = l.SliceRows(matrix * n, n), diagonal = d.SliceRows(matrix * n, n);
+            Factorise(c, failures.SliceRows(matrix, 1).Address);
+            Kernel("matrix", "block_diagonal_f64").Launch(
+                _stream, n / block, FactorThreads, new BlockDiagonalArgs(inverse.Address, diagonal.Address, c.Address, (nuint)c.Stride, (nuint)d.Stride, block));
+            Kernel("matrix", "block_lower_f64_f32").Launch(
+                _stream, new dim3((uint)Ceiling(n, FactorThreads), (uint)Math.Min(n, LargestGrid)), FactorThreads,
+                new BlockLowerArgs(lower.Address, c.Address, inverse.Address, (nuint)l.Stride, (nuint)h.Stride, n, block));
+        }
+    }
+
     /// <summary>c ← alpha · op(a) · op(b) + beta · c without checks; c is not empty. Operands of mixed types are widened to F32.</summary>
     private void Multiply(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, double alpha, double beta)
     {
@@ -173,6 +198,16 @@ public sealed unsafe partial class GpuBackend
         Multiply(lowerA, transposeA, leftB, transposeB, c.Slice(half, n - half, 0, half), alpha, beta);
         MultiplyLower(upperA, transposeA, leftB, transposeB, c.Slice(0, half, 0, half), alpha, beta);
         MultiplyLower(lowerA, transposeA, rightB, transposeB, c.Slice(half, n - half, half, n - half), alpha, beta);
+    }
+
+    /// <summary>The Cholesky factor of an F64 matrix in its place; failure: an int on the device, see <see cref="IBackend.BlockLdl"/>.</summary>
+    private void Factorise(Tensor a, nint failure)
+    {
+        int elements = _solver.PotrfBufferSize(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a));
+        using DeviceMemory workspace = Scratch((long)elements * sizeof(double));
+        _solver.Potrf(wide: true, FillMode.Upper, a.Rows, a.Address, Leading(a), workspace.Address, elements, failure);
+        Kernel("matrix", "bad_pivot_f64").Launch(_stream, 1, FactorThreads, new BadPivotArgs(failure, a.Address, (nuint)a.Stride, a.Rows));
+        OnTriangle("clear_upper", a);
     }
 
     /// <summary>Launches mirror or clear_upper on a square F32 or F64 matrix.</summary>
@@ -228,4 +263,10 @@ public sealed unsafe partial class GpuBackend
     private readonly record struct DotTotalArgs(nint Total, nint Partial, int Count);
 
     private readonly record struct TriangleArgs(nint C, nuint Stride, int N);
+
+    private readonly record struct BadPivotArgs(nint Info, nint Factor, nuint Stride, int N);
+
+    private readonly record struct BlockDiagonalArgs(nint Inverse, nint D, nint C, nuint StrideC, nuint StrideD, int Block);
+
+    private readonly record struct BlockLowerArgs(nint L, nint C, nint Inverse, nuint StrideL, nuint StrideC, int N, int Block);
 }

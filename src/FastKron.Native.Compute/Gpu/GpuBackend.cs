@@ -4,7 +4,7 @@ using FastKron.Native.Cuda;
 
 namespace FastKron.Native.Compute.Gpu;
 
-/// <summary>Every operation on one NVIDIA GPU: own kernels, cuBLAS. One file per operation family.</summary>
+/// <summary>Every operation on one NVIDIA GPU: own kernels, cuBLAS, cuSOLVER. One file per operation family.</summary>
 /// <remarks>Operations enqueue on one stream and return. Nothing uses atomics on floating-point numbers, so equal calls give equal bytes.</remarks>
 public sealed partial class GpuBackend : IBackend
 {
@@ -17,6 +17,7 @@ public sealed partial class GpuBackend : IBackend
     private readonly HostStaging _staging;
     private readonly CudaBlas _blas;
     private readonly DeviceMemory _workspace;
+    private readonly CudaSolveDense _solver;
     private readonly KernelImages _images;
     private readonly ConcurrentDictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
     private readonly int _multiprocessors, _sharedBytes;
@@ -46,6 +47,7 @@ public sealed partial class GpuBackend : IBackend
         _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
         _workspace = _heap.Allocate(WorkspaceBytes);
         _blas.SetWorkspace(_workspace.Address, _workspace.Bytes);
+        _solver = new CudaSolveDense(_stream);
     }
 
     /// <inheritdoc/>
@@ -93,6 +95,7 @@ public sealed partial class GpuBackend : IBackend
         Enter();
         WaitForStreams();
         _images.Dispose();
+        _solver.Dispose();
         _blas.Dispose();
         DisposeEncoder();
         DisposeTables();
