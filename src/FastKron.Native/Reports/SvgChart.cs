@@ -12,7 +12,7 @@ namespace FastKron.Native.Reports;
 /// <param name="logarithmicX">Whether x is: then its ticks are the values that occur, in thousands.</param>
 internal sealed class SvgChart(string title, string xLabel, string yLabel, bool logarithmic, bool logarithmicX = false)
 {
-    private const int Width = 640, Height = 300, Left = 64, Right = 96, Top = 34, Bottom = 40;
+    private const int Width = 640, Height = 300, Left = 64, Top = 34, Bottom = 40;
 
     // What a page's style sheet says, for a chart that is a file of its own.
     private const string OwnStyle = "<style>svg{font:12px system-ui,sans-serif;fill:#333;background:#fff}.t{font-weight:600;font-size:13px}.g{stroke:#e4e4e4}.y{text-anchor:end}.x{text-anchor:middle}</style>";
@@ -39,12 +39,13 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
         if (_series.Count == 0)
             return "";
         (double X, double Y, double Error)[] points = [.. _series.SelectMany(s => s.Points)];
+        int right = Math.Max(96, 24 + 7 * _series.Max(s => s.Name.Length));       // the names stand there
         double[] xs = [.. points.Select(p => ScaleX(p.X))], ys = [.. points.SelectMany(p => new[] { Scale(p.Y), Scale(p.Y + p.Error) })];
         double xMin = xs.Min(), xMax = xs.Max() > xMin ? xs.Max() : xMin + 1;
         double yMin = logarithmic ? Math.Floor(ys.Min()) : Math.Min(0, ys.Min()), yMax = logarithmic ? Math.Ceiling(ys.Max()) : ys.Max();
         if (yMax <= yMin)
             yMax = yMin + 1;
-        double X(double x) => Left + (ScaleX(x) - xMin) / (xMax - xMin) * (Width - Left - Right);
+        double X(double x) => Left + (ScaleX(x) - xMin) / (xMax - xMin) * (Width - Left - right);
         double Y(double scaled) => Height - Bottom - (scaled - yMin) / (yMax - yMin) * (Height - Top - Bottom);
 
         var svg = new StringBuilder();
@@ -54,12 +55,12 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
         for (int tick = 0; tick <= 4; tick++)
         {
             double scaled = yMin + (yMax - yMin) * tick / 4, y = Y(scaled);
-            svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{y:F1}\" y2=\"{y:F1}\" class=\"g\"/>");
+            svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - right}\" y1=\"{y:F1}\" y2=\"{y:F1}\" class=\"g\"/>");
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left - 6}\" y=\"{y + 4:F1}\" class=\"y\">{Number(logarithmic ? Math.Pow(10, scaled) : scaled)}</text>");
         }
         foreach ((double x, string label) in TicksX(points, xMin, xMax))
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(x):F1}\" y=\"{Height - Bottom + 16}\" class=\"x\">{label}</text>");
-        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 6}\" class=\"x\">{Text(xLabel)}</text>");
+        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - right) / 2}\" y=\"{Height - 6}\" class=\"x\">{Text(xLabel)}</text>");
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"14\" y=\"{(Top + Height - Bottom) / 2}\" class=\"x\" transform=\"rotate(-90 14 {(Top + Height - Bottom) / 2})\">{Text(yLabel)}</text>");
         for (int i = 0; i < _series.Count; i++)
         {
@@ -74,7 +75,7 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
                 string spread = error > 0 ? $" ± {Number(error)}" : "";
                 svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X(x):F1}\" cy=\"{Y(Scale(y)):F1}\" r=\"2.6\" fill=\"{colour}\"><title>{Text(_series[i].Name)} {x:F0}: {Number(y)}{spread}</title></circle>");
             }
-            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Width - Right + 14}\" y=\"{Top + 14 + 18 * i}\" fill=\"{colour}\">{Text(_series[i].Name)}</text>");
+            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Width - right + 14}\" y=\"{Top + 14 + 18 * i}\" fill=\"{colour}\">{Text(_series[i].Name)}</text>");
         }
         return svg.Append("</svg>").ToString();
     }
