@@ -61,6 +61,8 @@ public sealed partial class GpuBackend
         nint codes = (alignedCodes ?? weights.Codes).Address;
         CudaKernel kernel = TrellisKernel(weights, "matmul", $"rows{tokens}");
         bool hybrid = weights.Codebook.Vector == 2;
+
+        // FewRowsHybridCode: a copy of the entries of both signs for every lane, or 16 copies of one where multiprocessors may have 99 KB.
         int tableBytes = !hybrid ? 0 : _images.HasWarpgroups ? 2 * HybridEntries * 32 * sizeof(uint) : HybridEntries * 16 * sizeof(uint);
         uint shared = (uint)(tableBytes + MatMulWarps * tokens * (GroupUnits + 1) * unit * InputBytes);
         int blocks = Math.Min(unitRows, _multiprocessors);
