@@ -53,7 +53,7 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
         {
             IReadOnlyList<SolvedFactors> fitted = !solves ? [SketchSolver.Solve(some[0], options, cancellationToken)]
                 : some.Length == 1 ? [FactorSolvers.Solve(some[0], options.Solver, cancellationToken)]
-                : new LikelihoodSolver().Solve(some, options.Solver, cancellationToken);
+                : LikelihoodSolver.SolveTogether(some, options.Solver, cancellationToken);
             try
             {
                 foreach ((IKrausStream stream, SolvedFactors solved) in some.Zip(fitted))

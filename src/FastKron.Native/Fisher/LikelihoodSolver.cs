@@ -19,7 +19,7 @@ public sealed class LikelihoodSolver : IFactorSolver
 
     /// <inheritdoc/>
     public SolvedFactors Solve(IKrausStream stream, SolverOptions options, CancellationToken cancellationToken = default) =>
-        Solve([stream], options, cancellationToken)[0];
+        SolveTogether([stream], options, cancellationToken)[0];
 
     /// <summary>Fits several linears side by side.</summary>
     /// <param name="streams">On one backend, of one type.</param>
@@ -27,7 +27,7 @@ public sealed class LikelihoodSolver : IFactorSolver
     /// <param name="cancellationToken">Checked before each half-step.</param>
     /// <returns>Of every stream, in order; their seconds are equal shares.</returns>
     /// <exception cref="FactorSolverException">An iterate is zero or not finite.</exception>
-    public IReadOnlyList<SolvedFactors> Solve(IReadOnlyList<IKrausStream> streams, SolverOptions options, CancellationToken cancellationToken = default)
+    public static IReadOnlyList<SolvedFactors> SolveTogether(IReadOnlyList<IKrausStream> streams, SolverOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.HalfSteps, 1);
         var clock = Stopwatch.StartNew();

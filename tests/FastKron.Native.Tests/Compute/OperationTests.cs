@@ -7,7 +7,7 @@ namespace FastKron.Native.Tests.Compute;
 public sealed class OperationTests
 {
     // One backend for all cases: starting a device and loading its kernels takes longer than most of them.
-    private readonly Dictionary<string, IBackend> backends = [];
+    private readonly Dictionary<string, IBackend> _backends = [];
 
     private static IEnumerable<TestCaseData> Cases =>
         from backend in Backends.Names
@@ -18,7 +18,7 @@ public sealed class OperationTests
     [OneTimeTearDown]
     public void DisposeBackends()
     {
-        foreach (IBackend backend in backends.Values)
+        foreach (IBackend backend in _backends.Values)
             backend.Dispose();
     }
 
@@ -26,8 +26,8 @@ public sealed class OperationTests
     public void Execute_EveryCase_AgreesWithReference(string backendName, object operation)
     {
         var item = (OperationCase)operation;
-        if (!backends.TryGetValue(backendName, out IBackend? backend))
-            backends.Add(backendName, backend = Backends.Create(backendName));
+        if (!_backends.TryGetValue(backendName, out IBackend? backend))
+            _backends.Add(backendName, backend = Backends.Create(backendName));
         OperationRun run = item.Prepare(backend);
         try
         {

@@ -1,7 +1,5 @@
 using FastKron.Native.Codebooks;
-using FastKron.Native.Compute;
 using FastKron.Native.Compute.Cpu;
-using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
