@@ -41,7 +41,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             rounded.Dequantize(backend, x);
             backend.Convert(w, e);
             backend.Axpy(-1, x, e);
-            using Equations equations = outputs ? Outputs(x, e, a, b) : Inputs(x, e, a, b);
+            using Equations equations = outputs ? NormalEquations(outputs, x, e, a, b) : NormalEquations(outputs, x, e, b, a);
             float[] old = outputs ? rounded.OutputScale : rounded.InputScale, fitted = [.. old];
             if (equations.Solve() is not { } step)
             {
@@ -64,44 +64,25 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
         return (rounded, gain, failure);
     }
 
-    // (A ∘ (XBXᵀ)) δ = diag(A E (XB)ᵀ).
-    private Equations Outputs(Tensor x, Tensor e, Tensor? a, Tensor? b)
+    // Of outputs (A ∘ (X (XB)ᵀ)) δ = diag(A E (XB)ᵀ), of inputs (B ∘ (Xᵀ AX)) δ = diag((AX)ᵀ E B); own: metric of the side that is fitted.
+    private Equations NormalEquations(bool outputs, Tensor x, Tensor e, Tensor? own, Tensor? other)
     {
-        int m = x.Rows;
-        using Tensor xb = Times(x, b), ae = Times(a, e), ones = Ones(x.Columns, 1);
-        Tensor right = backend.Allocate(DType.F32, m, 1), matrix = backend.Allocate(DType.F32, m, a is null ? 1 : m);
-        backend.Multiply(xb, ae);
-        backend.MatMul(ae, false, ones, false, right);
-        if (a is not null)
+        int size = outputs ? x.Rows : x.Columns;
+        using Tensor weighted = outputs ? Times(x, other) : Times(other, x), errors = outputs ? Times(own, e) : Times(e, own);
+        using Tensor ones = backend.Allocate(DType.F32, outputs ? x.Columns : x.Rows, 1);
+        backend.Fill(ones, 1);
+        Tensor right = backend.Allocate(DType.F32, size, 1), matrix = backend.Allocate(DType.F32, size, own is null ? 1 : size);
+        backend.Multiply(weighted, errors);
+        backend.MatMul(errors, !outputs, ones, false, right);
+        if (own is not null)
         {
-            Product(xb, false, x, true, matrix);
-            backend.Multiply(a, matrix);
+            Product(x, !outputs, weighted, outputs, matrix);
+            backend.Multiply(own, matrix);
         }
         else
         {
-            backend.Multiply(x, xb);
-            backend.MatMul(xb, false, ones, false, matrix);
-        }
-        return new Equations(backend, matrix, right);
-    }
-
-    // (B ∘ (XᵀAX)) δ = diag((AX)ᵀ E B).
-    private Equations Inputs(Tensor x, Tensor e, Tensor? a, Tensor? b)
-    {
-        int n = x.Columns;
-        using Tensor ax = Times(a, x), eb = Times(e, b), ones = Ones(x.Rows, 1);
-        Tensor right = backend.Allocate(DType.F32, n, 1), matrix = backend.Allocate(DType.F32, n, b is null ? 1 : n);
-        backend.Multiply(ax, eb);
-        backend.MatMul(eb, true, ones, false, right);
-        if (b is not null)
-        {
-            Product(x, true, ax, false, matrix);
-            backend.Multiply(b, matrix);
-        }
-        else
-        {
-            backend.Multiply(x, ax);
-            backend.MatMul(ax, true, ones, false, matrix);
+            backend.Multiply(x, weighted);
+            backend.MatMul(weighted, !outputs, ones, false, matrix);
         }
         return new Equations(backend, matrix, right);
     }
@@ -120,13 +101,6 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
         backend.Scale(1 / mean, h);
         backend.Axpy(metric.Damping, damping, h.Diagonal());
         return h;
-    }
-
-    private Tensor Ones(int rows, int columns)
-    {
-        Tensor ones = backend.Allocate(DType.F32, rows, columns);
-        backend.Fill(ones, 1);
-        return ones;
     }
 
     // a · b, or a copy of the other where one is the identity.
