@@ -93,6 +93,11 @@ public sealed class ExperimentRunTests : IDisposable
         AssertNumbers(table.Sections[0], run);
         Assert.That((table.Verdicts[0].Outcome, table.Verdicts[0].Ratio), Is.EqualTo((ExperimentOutcome.Confirmed, table.Sections[0].Lines[4].Divergence!.Value / table.Sections[0].Lines[3].Divergence!.Value)));
         AssertReports(table);
+
+        File.Delete(run.Cells.First(c => c.Line.Name == "none" && c.Job.Bits == 2).Job.Output);
+        BenchmarkRecord[] records = [.. ExperimentRecords.Of(run.Read(), "fastkron experiment small")];
+        Assert.That(records.Select(r => r.Case), Has.Some.EqualTo("small/2bit/none@seed-1").And.None.EqualTo("small/2bit/none").And.Some.EqualTo("small/3bit/none"));
+        Assert.That(records.Single(r => r.Case == "small/2bit/fastkron@500").RivalValue, Is.Null, "part of the seeds is no rival");
     }
 
     [Test]
