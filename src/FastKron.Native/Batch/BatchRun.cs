@@ -109,13 +109,13 @@ public sealed class BatchRun
                 try
                 {
                     results.Add(await RunAsync(_jobs[i], digest, onStart, progress, cancellationToken).ConfigureAwait(false));
-                    if (!_keepFactors)
-                        ReleaseFactors(i);
                 }
                 catch (Exception e) when (e is not OperationCanceledException)
                 {
                     results.Add(new BatchResult(_jobs[i].Name, _jobs[i].Entry.Model, _jobs[i].Method, _jobs[i].Bits, BatchState.Failed, OneLine(e)));
                 }
+                if (!_keepFactors && results[^1].State != BatchState.Failed)
+                    ReleaseFactors(i);
             }
         }
         finally
@@ -195,13 +195,33 @@ public sealed class BatchRun
         }
     }
 
-    // Deletes the factors of a job that none behind it needs.
+    // Deletes the factors of a job that none behind it needs. What goes wrong here is no failure of the job.
     private void ReleaseFactors(int index)
     {
         BatchJob job = _jobs[index];
-        if (job.SharesFactors && _factorFolders.TryGetValue((job.Entry, job.Method), out string? folder) && Directory.Exists(folder)
-            && !_jobs.Skip(index + 1).Any(later => later.SharesFactors && FactorFolderOf(later) == folder && !IsFinished(later)))
+        if (!job.SharesFactors || !_factorFolders.TryGetValue((job.Entry, job.Method), out string? folder) || !Directory.Exists(folder)
+            || _jobs.Skip(index + 1).Any(later => Needs(later, folder)))
+            return;
+        try
+        {
             BatchCollection.Delete(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _warn?.Invoke($"factors that no job needs any more stay: {OneLine(e)}");
+        }
+    }
+
+    private bool Needs(BatchJob job, string folder)
+    {
+        try
+        {
+            return job.SharesFactors && FactorFolderOf(job) == folder && !IsFinished(job);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            return false;                        // it will say itself what is wrong with it
+        }
     }
 
     // Where the factors of a job are or will be; null without.

@@ -175,6 +175,17 @@ public sealed class BatchRunTests : IDisposable
     }
 
     [Test]
+    public async Task ExecuteAsync_FactorsNotKeptAndALaterJobBroken_FailsThatJobAlone()
+    {
+        string model = GeneratedModel.WriteWithTokenizer(_folder.File("measured")), factors = _folder.File("factors");
+        BatchEntry good = Entry("activation") with { Model = model, Evaluate = "self:128", Block = 64, MeasureOnly = true };
+        BatchFile file = Batch(good, good with { Name = "broken", Calibration = [_folder.File("nowhere.txt")] });
+        IReadOnlyList<BatchResult> results = await new BatchRun(file.Expand(), factors, keepFactors: false, _backend).ExecuteAsync(DigestAsync);
+        Assert.That(results.Select(r => r.State), Is.EqualTo(new[] { BatchState.Done, BatchState.Failed }));
+        Assert.That(results[1].Error, Does.Contain("nowhere.txt"));
+    }
+
+    [Test]
     public async Task Plan_BeforeAndAfter_CountsCollectionsOnceAndNothingTwice()
     {
         BatchFile file = Batch(Entry("likelihood") with { Bits = [2, 3] }, Entry("none") with { Model = _folder.File("nowhere") });
