@@ -137,7 +137,7 @@ public sealed record ModelRoundingBenchmark(string Model, string WorkFolder)
             Unit = unit,
             Floor = floor is { } f && !backend.IsHost ? Rounded(f) : null,
             Machine = backend.Name,
-            Command = $"fastkron bench {Suite} {Path.GetFileName(Path.GetFullPath(Model))}",
+            Command = $"fastkron bench {Suite} {Path.GetFileName(Path.GetFullPath(Model))}{(Layers is { } meant ? $" --scale-to {meant}" : "")}",
         };
     }
 
