@@ -68,15 +68,7 @@ public static class FactorFile
     /// <exception cref="IOException">Not there or not readable.</exception>
     public static KroneckerFactors Read(string path, string name, int outputs, int inputs)
     {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
-        Require(file, "format", FormatName, "these are no Kronecker factors");
-        Require(file, "version", Number(Version), "another version of this program wrote it: " + Cure);
-        Require(file, "name", name, "the file is of another linear: rename it, or choose the factors of this model");
-        foreach (SafetensorsTensor tensor in file.Tensors)
-        {
-            if (tensor.Name is not (In or Out))
-                throw MalformedFile.In(file.Path, tensor.Name, "a tensor of that name", $"{In} and {Out}", Cure);
-        }
+        using SafetensorsFile file = Open(path, name);
         FactorEvidence evidence = ReadEvidence(file);
         Tensor? hOut = ReadTriangle(file, Out, outputs);
         try
@@ -86,6 +78,39 @@ public static class FactorFile
         catch
         {
             hOut?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads how the factors of a linear were made, and nothing of the factors.</summary>
+    /// <param name="path">File.</param>
+    /// <param name="name">Module path that the file must be of.</param>
+    /// <exception cref="InvalidDataException">As <see cref="Read"/>, but for what only the values show.</exception>
+    /// <exception cref="IOException">Not there or not readable.</exception>
+    public static FactorEvidence ReadEvidence(string path, string name)
+    {
+        using SafetensorsFile file = Open(path, name);
+        return ReadEvidence(file);
+    }
+
+    private static SafetensorsFile Open(string path, string name)
+    {
+        var file = SafetensorsFile.Open(path);
+        try
+        {
+            Require(file, "format", FormatName, "these are no Kronecker factors");
+            Require(file, "version", Number(Version), "another version of this program wrote it: " + Cure);
+            Require(file, "name", name, "the file is of another linear: rename it, or choose the factors of this model");
+            foreach (SafetensorsTensor tensor in file.Tensors)
+            {
+                if (tensor.Name is not (In or Out))
+                    throw MalformedFile.In(file.Path, tensor.Name, "a tensor of that name", $"{In} and {Out}", Cure);
+            }
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
             throw;
         }
     }

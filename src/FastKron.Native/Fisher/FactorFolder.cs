@@ -36,5 +36,17 @@ public static class FactorFolder
             : ForeignFactors.ReadSketch(hOut, hIn, module, outputs, inputs);
     }
 
+    /// <summary>Reads how the factors of a linear were made; of our own files that is all that is read.</summary>
+    /// <inheritdoc cref="Read"/>
+    /// <returns>The evidence.</returns>
+    public static FactorEvidence ReadEvidence(string folder, BlockLinear linear, int layer, int outputs, int inputs)
+    {
+        string module = linear.ModulePath(layer), own = Path.Combine(folder, FactorFile.NameOf(module));
+        if (File.Exists(own))
+            return FactorFile.ReadEvidence(own, module);
+        using KroneckerFactors factors = Read(folder, linear, layer, outputs, inputs);
+        return factors.Evidence;
+    }
+
     private static string? Existing(string path) => File.Exists(path) ? path : null;
 }

@@ -55,6 +55,15 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
         return options.Fisher is null ? null : FactorFile.Read(run.ArtefactPath(Artefact(linear)), linear.Name, linear.Rows, linear.Columns);
     }
 
+    /// <summary>How the factors of a linear were made; null where every weight counts the same.</summary>
+    /// <exception cref="InvalidDataException">As <see cref="Load"/>.</exception>
+    public FactorEvidence? EvidenceOf(LinearShape linear)
+    {
+        if (options.FactorsFrom is { } made)
+            return FactorFolder.ReadEvidence(made, linear.Kind, linear.Layer, linear.Rows, linear.Columns);
+        return options.Fisher is null ? null : FactorFile.ReadEvidence(run.ArtefactPath(Artefact(linear)), linear.Name);
+    }
+
     private void Save(KroneckerFactors factors)
     {
         long start = Stopwatch.GetTimestamp();

@@ -44,6 +44,7 @@ public sealed class FactorFileTests
         Assert.That(read.Evidence.ChangeOut, Is.EqualTo(Evidence.ChangeOut));
         Assert.That(read.Evidence.ChangeIn, Is.EqualTo(Evidence.ChangeIn));
         Assert.That(read.Evidence.LogLikelihood, Is.EqualTo(Evidence.LogLikelihood));
+        Assert.That(FactorFile.ReadEvidence(path, Name).LogLikelihood, Is.EqualTo(Evidence.LogLikelihood));
         Assert.That(Directory.GetFiles(folder.Path), Has.Length.EqualTo(1), "no temporary file is left");
     }
 
@@ -73,6 +74,8 @@ public sealed class FactorFileTests
         string path = Write(folder);
         Assert.That(
             () => FactorFile.Read(path, name, outputs, inputs), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Contains(part));
+        if (name != Name)
+            Assert.That(() => FactorFile.ReadEvidence(path, name), Throws.TypeOf<InvalidDataException>().With.Message.Contains(path).And.Message.Contains(part));
     }
 
     [TestCase("\"version\":\"1\"", "\"version\":\"9\"")]
