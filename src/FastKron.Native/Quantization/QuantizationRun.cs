@@ -2,7 +2,6 @@ using System.Diagnostics;
 using FastKron.Native.Calibration;
 using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
-using FastKron.Native.Fisher;
 using FastKron.Native.Formats;
 using FastKron.Native.Reports;
 
@@ -43,6 +42,11 @@ public sealed class QuantizationRun
     {
         _options.Check();
         evaluation?.Check();
+        if (_options is { Propagate: null, PropagatedShare: 0, FactorsFrom: { } made })
+        {
+            _options.Warn?.Invoke(
+                $"{made}: found no {CalibrationStage.IdsFile}, the tokens behind the factors, so every matrix is rounded on its own; fastkron factors leaves it there, and --propagate 0 asks for no more");
+        }
         using ModelFolder folder = ModelFolder.Open(_options.Model);
         LinearSelection selection = LinearSelection.Choose(folder.Config, _options.Skip);
         SortedDictionary<string, string> job = JobFingerprint.Compute(_options, _backend);
@@ -97,10 +101,9 @@ public sealed class QuantizationRun
         var linears = new List<LinearReport>(selection.Quantized.Count);
         foreach (LinearShape linear in selection.Quantized)
         {
-            using KroneckerFactors? fitted = factors.Load(linear);
             RoundedLinear rounded = rounding.Read(linear);
             linears.Add(new LinearReport(
-                linear.Name, linear.Layer, linear.Kind.ShortName(), linear.Rows, linear.Columns, rounded.Weights.Codebook.Bits, OutputStage.StoredBits(staged, linear), rounded.Statistics, fitted?.Evidence));
+                linear.Name, linear.Layer, linear.Kind.ShortName(), linear.Rows, linear.Columns, rounded.Weights.Codebook.Bits, OutputStage.StoredBits(staged, linear), rounded.Statistics, factors.EvidenceOf(linear)));
         }
         long weights = selection.Quantized.Sum(l => l.Weights);
         return new QuantizationReport

@@ -82,6 +82,26 @@ public sealed class QuantizationRunTests
         }
     }
 
+    [Test]
+    public async Task QuantizeAsync_FactorsWithoutTheirTokens_WarnsThatNothingIsPropagated()
+    {
+        using var backend = new CpuBackend();
+        var factors = new QuantizationOptions
+        {
+            Model = SharedData.Model("tiny-qwen3"), Output = Path.Combine(_folder, "factors"), Skip = ["q", "k", "v", "gate", "up", "down"], Tokens = 512, Fisher = new FisherOptions { Gradients = 2 },
+        };
+        FactorRun.Execute(factors, backend);
+        File.Delete(Path.Combine(factors.Output, "calibration.ids"));
+        var warnings = new List<string>();
+        QuantizationOptions options = factors with { Output = Path.Combine(_folder, "out"), FactorsFrom = factors.Output, Warn = warnings.Add };
+        QuantizationReport report = await QuantizationRun.QuantizeAsync(options, backend, Digest(backend));
+        Assert.That(warnings, Has.Count.EqualTo(1).And.Some.Contains($"{factors.Output}: found no calibration.ids"));
+        Assert.That(report.Linears.Select(l => l.Factors?.HalfSteps), Is.All.EqualTo(6));
+        warnings.Clear();
+        await QuantizationRun.QuantizeAsync(options with { Output = Path.Combine(_folder, "asked"), Propagate = 0 }, backend, Digest(backend));
+        Assert.That(warnings, Is.Empty);
+    }
+
     private async Task<double> DivergenceAsync(string name, FisherOptions? fisher, double? propagate = null)
     {
         using var backend = new CpuBackend();
