@@ -88,7 +88,11 @@ public sealed class QuantizationRunTests
         using var backend = new CpuBackend();
         var factors = new QuantizationOptions
         {
-            Model = SharedData.Model("tiny-qwen3"), Output = Path.Combine(_folder, "factors"), Skip = ["q", "k", "v", "gate", "up", "down"], Tokens = 512, Fisher = new FisherOptions { Gradients = 2 },
+            Model = SharedData.Model("tiny-qwen3"),
+            Output = Path.Combine(_folder, "factors"),
+            Skip = ["q", "k", "v", "gate", "up", "down"],
+            Tokens = 512,
+            Fisher = new FisherOptions { Gradients = 2 },
         };
         FactorRun.Execute(factors, backend);
         File.Delete(Path.Combine(factors.Output, "calibration.ids"));
