@@ -9,7 +9,7 @@ switch (args)
         CpuResults.Run(repository, filter);
         break;
     case ["tables"]:
-        ReadmeTables.Write(repository);
+        ResultTables.Write(repository);
         break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);

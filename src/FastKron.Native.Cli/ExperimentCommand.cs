@@ -74,7 +74,7 @@ internal static class ExperimentCommand
         });
         return command.WithExamples(
             "fastkron experiment published --model smollm2-135m=/models/smollm2 --data DATA --output RESULTS --plan",
-            "fastkron experiment kl-against-tokens --model tests/models/tiny-llama tests/models/tiny-qwen3 --output tiny-results --bits 2 --tables");
+            "fastkron experiment published --model tests/models/tiny-llama tests/models/tiny-qwen3 --output tiny-results --bits 2 --tables");
     }
 
     private static T[]? NullIfNone<T>(T[]? values) => values is { Length: > 0 } ? values : null;

@@ -11,7 +11,7 @@ public sealed class ExperimentSettingsTests
     [Test]
     public void Read_TheProgramsOwn_AreAllValid()
     {
-        Assert.That(ExperimentSettings.Known, Is.SupersetOf(new[] { "published", "kl-against-tokens" }));
+        Assert.That(ExperimentSettings.Known, Is.SupersetOf(new[] { "published", "smollm2" }));
         foreach (string name in ExperimentSettings.Known)
             Assert.That(ExperimentSettings.Read(name).Rows, Is.Not.Empty, name);
     }
@@ -43,7 +43,7 @@ public sealed class ExperimentSettingsTests
 
     [Test]
     public void Read_UnknownName_ListsTheKnownOnes()
-        => Assert.That(() => ExperimentSettings.Read("publishd"), Throws.ArgumentException.With.Message.Contains("published").And.Message.Contains("kl-against-tokens"));
+        => Assert.That(() => ExperimentSettings.Read("publishd"), Throws.ArgumentException.With.Message.Contains("published").And.Message.Contains("smollm2"));
 
     private static ExperimentSettings Read(string json)
     {
