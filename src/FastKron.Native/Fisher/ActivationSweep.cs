@@ -13,9 +13,6 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
 {
     private readonly IBackend _backend = model.Backend;
 
-    /// <summary>The linears whose inputs differ: the first of each group that shares one.</summary>
-    public static IReadOnlyList<BlockLinear> Groups { get; } = [BlockLinear.Query, BlockLinear.Output, BlockLinear.Gate, BlockLinear.Down];
-
     /// <summary>Runs the sweep.</summary>
     /// <param name="minibatches">Groups of sequences; the grouping does not matter here.</param>
     /// <param name="isWanted">Whether a linear, by module path, needs its factor.</param>
@@ -112,6 +109,6 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
     private static ILinear FirstOfGroup(DecoderBlock block, ILinear linear)
     {
         BlockLinear kind = BlockLinears.All.First(k => block.Linears[(int)k] == linear);
-        return block.Linears[(int)Groups.Last(first => first <= kind)];
+        return block.Linears[(int)BlockLinears.Groups.First(group => group.Contains(kind))[0]];
     }
 }

@@ -174,7 +174,7 @@ public sealed record FisherPlan
     {
         (int outputs, int inputs) = linear.Shape(config);
         if (options.Source == FactorSource.Activation)
-            return ActivationSweep.Groups.Contains(linear) ? Square(inputs) * sizeof(float) : 0;
+            return BlockLinears.Groups.Any(group => group[0] == linear) ? Square(inputs) * sizeof(float) : 0;
         if (options.Source != FactorSource.FastKron)
             return tokens * (outputs + inputs) * element;
         // A gradient that comes in pieces is summed in F32.

@@ -8,6 +8,10 @@ public static class BlockLinears
     /// <summary>All seven in order.</summary>
     public static IReadOnlyList<BlockLinear> All { get; } = Enum.GetValues<BlockLinear>();
 
+    /// <summary>The linears that share an input, in the order in which a block runs them.</summary>
+    public static IReadOnlyList<IReadOnlyList<BlockLinear>> Groups { get; } =
+        [[BlockLinear.Query, BlockLinear.Key, BlockLinear.Value], [BlockLinear.Output], [BlockLinear.Gate, BlockLinear.Up], [BlockLinear.Down]];
+
     /// <summary>The name in skip lists and reports: q, k, v, o, gate, up or down.</summary>
     public static string ShortName(this BlockLinear linear) => ShortNames[(int)linear];
 

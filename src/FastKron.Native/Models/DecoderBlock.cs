@@ -38,15 +38,39 @@ public sealed class DecoderBlock : IDisposable
     /// <param name="observeInput">Sees each of the seven linears once with its input (T, n), while that lives; null if not wanted.</param>
     public void Forward(PackedBatch batch, Tensor hidden, KeyValueCache? cache = null, Action<ILinear, Tensor>? observeInput = null)
     {
-        Tensor queries = Heads(batch, hidden, out Tensor keys, out Tensor values, observeInput);
-        if (cache is not null)
-            (keys, values) = cache.Append(Index, keys, values);
-        if (batch.KeyRows is { } rows)
-            (keys, values) = (Gather(rows, keys, Scratch.SharedKeys), Gather(rows, values, Scratch.SharedValues));
-        Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
-        _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
-        AddBranch(BlockLinear.Output, mixed, hidden, observeInput);
-        AddBranch(BlockLinear.Down, Gated(hidden, observeInput), hidden, observeInput);
+        Tensor? input = Begin(hidden);
+        for (int group = 0; input is not null; group++)
+            input = Advance(group, batch, input, hidden, cache, observeInput);
+    }
+
+    /// <summary>A forward pass in steps: the input (T, n) of the first of <see cref="BlockLinears.Groups"/>.</summary>
+    /// <param name="hidden">(T, hidden size): input of the block. Not changed.</param>
+    /// <returns>Scratch memory: good until the block is used again.</returns>
+    public Tensor Begin(Tensor hidden) => Normed(hidden, _norms.Attention, Scratch.AttentionInput);
+
+    /// <summary>A forward pass in steps: runs the linears of a group and what follows them, up to the input of the next group.</summary>
+    /// <param name="group">Number in <see cref="BlockLinears.Groups"/>, from 0.</param>
+    /// <param name="batch">As in <see cref="Forward"/>.</param>
+    /// <param name="input">(T, n): input of the group. Not changed.</param>
+    /// <param name="hidden">(T, hidden size): the residual stream; groups 1 and 3 add to it.</param>
+    /// <param name="cache">As in <see cref="Forward"/>.</param>
+    /// <param name="observeInput">Likewise.</param>
+    /// <returns>Scratch memory: good until the block is used again. Null after the last group.</returns>
+    public Tensor? Advance(int group, PackedBatch batch, Tensor input, Tensor hidden, KeyValueCache? cache = null, Action<ILinear, Tensor>? observeInput = null)
+    {
+        switch (group)
+        {
+            case 0:
+                return Attend(batch, input, cache, observeInput);
+            case 1:
+                AddBranch(BlockLinear.Output, input, hidden, observeInput);
+                return Normed(hidden, _norms.Mlp, Scratch.MlpInput);
+            case 2:
+                return Gated(input, observeInput);
+            default:
+                AddBranch(BlockLinear.Down, input, hidden, observeInput);
+                return null;
+        }
     }
 
     /// <summary>Recomputes the block from its input and backpropagates through it.</summary>
@@ -58,7 +82,8 @@ public sealed class DecoderBlock : IDisposable
     public void Backward(PackedBatch batch, Tensor input, Tensor gradient, ILinearObserver observer)
     {
         int tokens = batch.Tokens;
-        Tensor queries = Heads(batch, input, out Tensor keys, out Tensor values, observeInput: null);
+        Tensor normed = Normed(input, _norms.Attention, Scratch.AttentionInput);
+        Tensor queries = Heads(batch, normed, out Tensor keys, out Tensor values, observeInput: null);
         Tensor mixed = Get(Scratch.Mixed, tokens, queries.Columns);
         Tensor logSumExp = _workspace.Get(Scratch.LogSumExp, DType.F32, tokens, _config.Heads);
         _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp);
@@ -76,7 +101,7 @@ public sealed class DecoderBlock : IDisposable
         dQueries = HeadsBackward(batch, dQueries, _norms.Queries, Scratch.RawQueries, Scratch.DRawQueries);
         dKeys = HeadsBackward(batch, dKeys, _norms.Keys, Scratch.RawKeys, Scratch.DRawKeys);
 
-        Tensor normed = Get(Scratch.AttentionInput, tokens, _config.HiddenSize), dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
+        Tensor dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
         BackwardLinear(BlockLinear.Query, normed, dQueries, dNormed, accumulate: false, observer);
         BackwardLinear(BlockLinear.Key, normed, dKeys, dNormed, accumulate: true, observer);
         BackwardLinear(BlockLinear.Value, normed, dValues, dNormed, accumulate: true, observer);
@@ -91,12 +116,22 @@ public sealed class DecoderBlock : IDisposable
         _norms.Dispose();
     }
 
-    // Norm, projections, per-head norms where the model has them, rotary embedding.
-    private Tensor Heads(PackedBatch batch, Tensor hidden, out Tensor keys, out Tensor values, Action<ILinear, Tensor>? observeInput)
+    private Tensor Attend(PackedBatch batch, Tensor normed, KeyValueCache? cache, Action<ILinear, Tensor>? observeInput)
+    {
+        Tensor queries = Heads(batch, normed, out Tensor keys, out Tensor values, observeInput);
+        if (cache is not null)
+            (keys, values) = cache.Append(Index, keys, values);
+        if (batch.KeyRows is { } rows)
+            (keys, values) = (Gather(rows, keys, Scratch.SharedKeys), Gather(rows, values, Scratch.SharedValues));
+        Tensor mixed = Get(Scratch.Mixed, batch.Tokens, queries.Columns);
+        _backend.Attention(queries, keys, values, batch.Layout, mixed, logSumExp: null);
+        return mixed;
+    }
+
+    // Projections, per-head norms where the model has them, rotary embedding.
+    private Tensor Heads(PackedBatch batch, Tensor normed, out Tensor keys, out Tensor values, Action<ILinear, Tensor>? observeInput)
     {
         _rotary.Reserve(batch.PositionCount);
-        Tensor normed = Get(Scratch.AttentionInput, batch.Tokens, _config.HiddenSize);
-        _backend.RmsNorm(hidden, _norms.Attention, _config.RmsNormEpsilon, normed);
         values = Get(Scratch.Values, batch.Tokens, Linear(BlockLinear.Value).Outputs);
         ForwardLinear(BlockLinear.Value, normed, values, observeInput);
         keys = Rotated(batch, BlockLinear.Key, normed, _norms.Keys, Scratch.RawKeys, Scratch.Keys, observeInput);
@@ -139,13 +174,11 @@ public sealed class DecoderBlock : IDisposable
         return dRaw;
     }
 
-    private Tensor Gated(Tensor hidden, Action<ILinear, Tensor>? observeInput)
+    private Tensor Gated(Tensor normed, Action<ILinear, Tensor>? observeInput)
     {
-        int tokens = hidden.Rows;
-        Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize);
+        int tokens = normed.Rows;
         Tensor gate = Get(Scratch.Gate, tokens, _config.IntermediateSize), up = Get(Scratch.Up, tokens, _config.IntermediateSize);
         Tensor gated = Get(Scratch.Gated, tokens, _config.IntermediateSize);
-        _backend.RmsNorm(hidden, _norms.Mlp, _config.RmsNormEpsilon, normed);
         ForwardLinear(BlockLinear.Gate, normed, gate, observeInput);
         ForwardLinear(BlockLinear.Up, normed, up, observeInput);
         _backend.SwiGlu(gate, up, gated);
@@ -156,14 +189,21 @@ public sealed class DecoderBlock : IDisposable
     private void MlpBackward(Tensor middle, Tensor gradient, ILinearObserver observer)
     {
         int tokens = middle.Rows, inner = _config.IntermediateSize;
-        Tensor gated = Gated(middle, observeInput: null);
+        Tensor normed = Normed(middle, _norms.Mlp, Scratch.MlpInput), gated = Gated(normed, observeInput: null);
         Tensor dGated = Get(Scratch.DGated, tokens, inner), dGate = Get(Scratch.DGate, tokens, inner), dUp = Get(Scratch.DUp, tokens, inner);
         BackwardLinear(BlockLinear.Down, gated, gradient, dGated, accumulate: false, observer);
         _backend.SwiGluBackward(dGated, Get(Scratch.Gate, tokens, inner), Get(Scratch.Up, tokens, inner), dGate, dUp);
-        Tensor normed = Get(Scratch.MlpInput, tokens, _config.HiddenSize), dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
+        Tensor dNormed = Get(Scratch.DNormed, tokens, _config.HiddenSize);
         BackwardLinear(BlockLinear.Gate, normed, dGate, dNormed, accumulate: false, observer);
         BackwardLinear(BlockLinear.Up, normed, dUp, dNormed, accumulate: true, observer);
         _backend.RmsNormBackward(dNormed, middle, _norms.Mlp, _config.RmsNormEpsilon, gradient, accumulate: true);
+    }
+
+    private Tensor Normed(Tensor hidden, Tensor weight, Scratch slot)
+    {
+        Tensor normed = Get(slot, hidden.Rows, _config.HiddenSize);
+        _backend.RmsNorm(hidden, weight, _config.RmsNormEpsilon, normed);
+        return normed;
     }
 
     private void BackwardLinear(BlockLinear kind, Tensor x, Tensor d, Tensor dx, bool accumulate, ILinearObserver observer)

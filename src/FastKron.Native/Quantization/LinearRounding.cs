@@ -74,9 +74,9 @@ internal sealed class LinearRounding(
         for (int layer = 0; layer <= last; layer++)
         {
             sweep.Enter(layer, cancellationToken);
-            foreach (IReadOnlyList<BlockLinear> group in PropagationSweep.Groups)
+            for (int group = 0; group < BlockLinears.Groups.Count; group++)
             {
-                bool InGroup(LinearShape linear) => linear.Layer == layer && group.Contains(linear.Kind);
+                bool InGroup(LinearShape linear) => linear.Layer == layer && BlockLinears.Groups[group].Contains(linear.Kind);
                 LinearShape[] open = [.. waiting.Where(InGroup)];
                 if (open.Length > 0)
                 {
@@ -85,8 +85,9 @@ internal sealed class LinearRounding(
                 }
                 foreach (LinearShape linear in selected.Where(InGroup))
                     sweep.Replace(linear.Kind, read(linear));
+                sweep.Advance(group, cancellationToken);
             }
-            sweep.Leave(cancellationToken);
+            sweep.Leave();
         }
     }
 

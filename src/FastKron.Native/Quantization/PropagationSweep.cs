@@ -10,8 +10,8 @@ namespace FastKron.Native.Quantization;
 
 /// <summary>A model whose matrices are replaced by their quantized ones from the first block on, and the hidden states of calibration tokens in it and in the original.</summary>
 /// <remarks>
-/// In every block: <see cref="Enter"/>, while its matrices are the original's; then for each group of linears with one input <see cref="Measure"/> and
-/// <see cref="Replace"/>; then <see cref="Leave"/>. Per token that costs six forward passes and the products of <see cref="InputDrift"/>.
+/// In every block: <see cref="Enter"/>, while its matrices are the original's; then for each of <see cref="BlockLinears.Groups"/> in turn <see cref="Measure"/>,
+/// <see cref="Replace"/> and <see cref="Advance"/>; then <see cref="Leave"/>. Per token that costs two forward passes and the products of <see cref="InputDrift"/>.
 /// </remarks>
 internal sealed class PropagationSweep : IDisposable
 {
@@ -19,8 +19,9 @@ internal sealed class PropagationSweep : IDisposable
     private readonly DecoderModel _model;
     private readonly StageClock<RoundingPhase> _clock;
     private readonly List<MicroBatch> _batches;
-    private readonly Tensor[] _original, _moved;                            // hidden states by batch
-    private readonly Dictionary<(BlockLinear First, int Batch), Seen> _seen = [];  // what the original's linears of the block saw
+    private readonly Tensor[] _original, _moved;        // hidden states by batch
+    private readonly Tensor?[] _inputs;                 // of the group in work, in the quantized model, by batch
+    private readonly Seen?[,] _seen;                    // what the original's linears of the block saw, by group and batch
     private BlockLease? _lease;
 
     /// <summary>Embeds the tokens.</summary>
@@ -31,7 +32,8 @@ internal sealed class PropagationSweep : IDisposable
     {
         (_backend, _model, _clock) = (model.Backend, model, clock);
         _batches = MicroBatch.Cut(model, [sequences], _backend.BatchTokens);
-        (_original, _moved) = (new Tensor[_batches.Count], new Tensor[_batches.Count]);
+        (_original, _moved, _inputs) = (new Tensor[_batches.Count], new Tensor[_batches.Count], new Tensor[_batches.Count]);
+        _seen = new Seen[BlockLinears.Groups.Count, _batches.Count];
         try
         {
             for (int i = 0; i < _batches.Count; i++)
@@ -48,18 +50,15 @@ internal sealed class PropagationSweep : IDisposable
         }
     }
 
-    /// <summary>The linears of a block that share an input, in the order in which the block runs them.</summary>
-    public static IReadOnlyList<IReadOnlyList<BlockLinear>> Groups { get; } =
-        [[BlockLinear.Query, BlockLinear.Key, BlockLinear.Value], [BlockLinear.Output], [BlockLinear.Gate, BlockLinear.Up], [BlockLinear.Down]];
-
     private DecoderBlock Block => _lease!.Value.Block;
 
     /// <summary>Most bytes that a sweep over so many tokens holds beside embedding, head and scratch memory.</summary>
     public static long Bytes(ModelConfig config, IBackend backend, long tokens)
     {
-        // Two hidden states; of a block the four inputs, and the stream where two branches are added; of a batch, two of the widest differences.
+        // Two hidden states; of the original's block the four inputs, and the stream where two branches are added; of the quantized one the input of
+        // the group in work. The first group and the last need most. Of a batch, two of the widest differences.
         long hidden = config.HiddenSize, queries = (long)config.Heads * config.HeadDimension, inner = config.IntermediateSize;
-        long states = tokens * (6 * hidden + queries + inner) * backend.ActivationType.Size();
+        long states = tokens * Math.Max(7 * hidden + queries + inner, 3 * hidden + 2 * inner) * backend.ActivationType.Size();
         states += Math.Min(tokens, backend.BatchTokens) * Math.Max(inner, queries) * (2 * sizeof(float) + backend.ActivationType.Size());
         long weights = BlockLinears.All.Select(l => l.Shape(config)).Sum(shape => (long)shape.Outputs * shape.Inputs) * backend.ActivationType.Size();
         return weights + states + Math.Max(InputDrift.Bytes(inner, hidden), InputDrift.Bytes(Math.Max(hidden, queries), hidden));
@@ -69,12 +68,12 @@ internal sealed class PropagationSweep : IDisposable
     public static double OperationsPerToken(ModelConfig config)
     {
         double hidden = config.HiddenSize, products = 0;
-        foreach (IReadOnlyList<BlockLinear> group in Groups)
+        for (int group = 0; group < BlockLinears.Groups.Count; group++)
         {
-            double inputs = group[0].Shape(config).Inputs;
-            products += inputs * (3 * inputs + (AddsToStream(group[0]) ? 2 * hidden : 0));
+            double inputs = BlockLinears.Groups[group][0].Shape(config).Inputs;
+            products += inputs * (3 * inputs + (AddsToStream(group) ? 2 * hidden : 0));
         }
-        return config.Layers * (6 * FisherWork.Forward(config) + products);
+        return config.Layers * (2 * FisherWork.Forward(config) + products);
     }
 
     /// <summary>Runs the tokens through a block as the original has it, and keeps what its linears see.</summary>
@@ -85,35 +84,31 @@ internal sealed class PropagationSweep : IDisposable
         for (int i = 0; i < _batches.Count; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            (int batch, Tensor hidden) = (i, _original[i]);
-            Block.Forward(_batches[i].Batch, hidden, observeInput: (linear, x) =>
+            Tensor? input = Block.Begin(_original[i]);
+            for (int group = 0; input is not null; group++)
             {
-                if (FirstOf(linear) is { } first)
-                    _seen.Add((first, batch), new Seen(Copy(x), AddsToStream(first) ? Copy(hidden) : null));
-            });
+                _seen[group, i] = new Seen(Copy(input), AddsToStream(group) ? Copy(_original[i]) : null);
+                input = Block.Advance(group, _batches[i].Batch, input, _original[i]);
+            }
+            _inputs[i] = Copy(Block.Begin(_moved[i]));
         }
     }
 
-    /// <summary>How far the inputs of a group have moved; the matrices before it must be replaced.</summary>
-    /// <param name="group">One of <see cref="Groups"/>.</param>
+    /// <summary>How far the inputs of a group have moved.</summary>
+    /// <param name="group">Number of the group; those before it must be replaced and passed.</param>
     /// <param name="cancellationToken">Checked for every batch.</param>
-    public InputDrift Measure(IReadOnlyList<BlockLinear> group, CancellationToken cancellationToken)
+    public InputDrift Measure(int group, CancellationToken cancellationToken)
     {
         using StageClock<RoundingPhase>.Scope timed = _clock.Enter(RoundingPhase.Propagation);
-        ILinear wanted = Block.Linears[(int)group[0]];
-        var drift = new InputDrift(_backend, wanted.Inputs, AddsToStream(group[0]) ? _model.Config.HiddenSize : 0, _batches.Sum(b => (long)b.Batch.Tokens));
+        var drift = new InputDrift(
+            _backend, Block.Linears[(int)BlockLinears.Groups[group][0]].Inputs, AddsToStream(group) ? _model.Config.HiddenSize : 0, _batches.Sum(b => (long)b.Batch.Tokens));
         try
         {
             for (int i = 0; i < _batches.Count; i++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                Seen seen = _seen[(group[0], i)];
-                using Tensor hidden = Copy(_moved[i]);
-                Block.Forward(_batches[i].Batch, hidden, observeInput: (linear, x) =>
-                {
-                    if (linear == wanted)
-                        drift.Add(seen.Input, x, seen.Stream, hidden);
-                });
+                Seen seen = _seen[group, i]!;
+                drift.Add(seen.Input, _inputs[i]!, seen.Stream, _moved[i]);
             }
             return drift;
         }
@@ -133,41 +128,43 @@ internal sealed class PropagationSweep : IDisposable
         _backend.Convert(dense, ((DenseLinear)Block.Linears[(int)linear]).Weight);
     }
 
-    /// <summary>Takes the tokens through the replaced block.</summary>
-    public void Leave(CancellationToken cancellationToken)
+    /// <summary>Takes the tokens through a group that was replaced, up to the input of the next.</summary>
+    public void Advance(int group, CancellationToken cancellationToken)
     {
         using StageClock<RoundingPhase>.Scope timed = _clock.Enter(RoundingPhase.Propagation);
         for (int i = 0; i < _batches.Count; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Block.Forward(_batches[i].Batch, _moved[i]);
+            Forget(ref _seen[group, i]);
+            Tensor? next = Block.Advance(group, _batches[i].Batch, _inputs[i]!, _moved[i]);
+            Forget(ref _inputs[i]);
+            _inputs[i] = next is null ? null : Copy(next);
         }
-        Forget();
+    }
+
+    /// <summary>Gives the block back.</summary>
+    public void Leave()
+    {
+        _lease?.Dispose();
+        _lease = null;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Forget();
-        foreach (Tensor? state in _original.Concat(_moved))
-            state?.Dispose();      // null where an allocation failed half-way
+        Leave();
+        foreach (IDisposable? state in _original.Concat(_moved).Concat<IDisposable?>(_inputs).Concat(_seen.Cast<Seen?>()))
+            state?.Dispose();      // null where an allocation failed half-way, or a group is passed
         MicroBatch.Release(_batches);
     }
 
-    private static bool AddsToStream(BlockLinear linear) => linear is BlockLinear.Output or BlockLinear.Down;
+    private static bool AddsToStream(int group) => BlockLinears.Groups[group][0] is BlockLinear.Output or BlockLinear.Down;
 
-    private BlockLinear? FirstOf(ILinear linear) => Groups.Where(group => Block.Linears[(int)group[0]] == linear).Select(group => (BlockLinear?)group[0]).SingleOrDefault();
-
-    private void Forget()
+    private static void Forget<T>(ref T? state)
+        where T : class, IDisposable
     {
-        foreach (Seen seen in _seen.Values)
-        {
-            seen.Input.Dispose();
-            seen.Stream?.Dispose();
-        }
-        _seen.Clear();
-        _lease?.Dispose();
-        _lease = null;
+        state?.Dispose();
+        state = null;
     }
 
     private Tensor Copy(Tensor x)
@@ -178,5 +175,12 @@ internal sealed class PropagationSweep : IDisposable
     }
 
     // Input of a group of linears in the original, and the residual stream there where they add to it.
-    private sealed record Seen(Tensor Input, Tensor? Stream);
+    private sealed record Seen(Tensor Input, Tensor? Stream) : IDisposable
+    {
+        public void Dispose()
+        {
+            Input.Dispose();
+            Stream?.Dispose();
+        }
+    }
 }
