@@ -70,8 +70,8 @@ internal sealed class LinearRounding(
     {
         using DecoderModel model = DecoderModel.Load(folder, backend, residentBlocks: 0);
         using var sweep = new PropagationSweep(model, sequences, clock);
-        int last = waiting.Max(l => l.Layer);
-        for (int layer = 0; layer <= last; layer++)
+        int left = waiting.Count;
+        for (int layer = 0; ; layer++)
         {
             sweep.Enter(layer, cancellationToken);
             for (int group = 0; group < BlockLinears.Groups.Count; group++)
@@ -82,12 +82,12 @@ internal sealed class LinearRounding(
                 {
                     using InputDrift drift = sweep.Measure(group, cancellationToken);
                     RunByShape(open, accept, clock, cancellationToken, (name, w) => drift.Correct(name, w, options.PropagatedShare));
+                    left -= open.Length;
                 }
-                foreach (LinearShape linear in selected.Where(InGroup))
-                    sweep.Replace(linear.Kind, read(linear));
-                sweep.Advance(group, cancellationToken);
+                if (left == 0)
+                    return;
+                sweep.Pass(group, selected.Where(InGroup).Select(linear => (linear.Kind, read(linear))), cancellationToken);
             }
-            sweep.Leave();
         }
     }
 

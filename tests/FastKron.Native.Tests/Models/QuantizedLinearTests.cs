@@ -49,7 +49,7 @@ public sealed class QuantizedLinearTests
     {
         using IBackend backend = Backends.Create("cpu");
         using var workspace = new Workspace(backend);
-        QuantizedWeights weights = Problem.Weights(32, 64, 2);
+        QuantizedWeights weights = RandomModel.Weights(32, 64, 2);
         Assert.That(() => new QuantizedLinear(backend, weights with { InputScale = new float[63] }, workspace),
             Throws.ArgumentException.With.Message.StartsWith("m: (32, 64) at 2 bits needs 256 code words, 64 input and 32 output scales; found 256, 63, 32"));
     }
@@ -69,7 +69,7 @@ public sealed class QuantizedLinearTests
                 for (int layer = 0; layer < source.Config.Layers; layer++)
                 {
                     if (QuantizedCheckpoint.SkipName(linear, layer) is not ("1_v" or "3_down"))
-                        writer.Write(Problem.Weights(outputs, inputs, 2) with { Name = linear.ModulePath(layer) });
+                        writer.Write(RandomModel.Weights(outputs, inputs, 2) with { Name = linear.ModulePath(layer) });
                 }
             }
             writer.Complete(new JsonObject());
@@ -105,7 +105,7 @@ public sealed class QuantizedLinearTests
         {
             Backend = Backends.Create("cpu");
             _workspace = new Workspace(Backend);
-            QuantizedWeights weights = Weights(outputs, inputs, bits);
+            QuantizedWeights weights = RandomModel.Weights(outputs, inputs, bits);
             Linear = new QuantizedLinear(Backend, weights, _workspace);
             Dense = Expand(weights);
         }
@@ -116,15 +116,6 @@ public sealed class QuantizedLinearTests
 
         /// <summary>diag(SV) U_m Ŵ U_nᵀ diag(SU) in float64.</summary>
         public double[,] Dense { get; }
-
-        public static QuantizedWeights Weights(int rows, int columns, int bits)
-        {
-            float[] inputScale = new float[columns], outputScale = new float[rows];
-            Philox.Signs(19, RandomPurpose.InputSigns, 0, inputScale);
-            Philox.Normal(19, RandomPurpose.OutputSigns, 0, outputScale);
-            ushort[] codes = [.. Enumerable.Range(0, rows * columns / 256 * 16 * bits).Select(i => (ushort)Philox.Word(19, (ulong)i, RandomPurpose.Test, 1))];
-            return new QuantizedWeights("m", rows, columns, TrellisCodes.Hybrid(bits), TrellisLayout.QtipKernel, codes, inputScale, outputScale);
-        }
 
         public void Dispose()
         {

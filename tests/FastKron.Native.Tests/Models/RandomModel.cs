@@ -1,3 +1,4 @@
+using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
@@ -62,6 +63,16 @@ internal static class RandomModel
         Tensor tensor = backend.Allocate(DType.F32, rows, columns);
         backend.Upload<float>(values, tensor);
         return tensor;
+    }
+
+    /// <summary>A matrix of random codes with random scales.</summary>
+    public static QuantizedWeights Weights(int rows, int columns, int bits)
+    {
+        float[] inputScale = new float[columns], outputScale = new float[rows];
+        Philox.Signs(19, RandomPurpose.InputSigns, 0, inputScale);
+        Philox.Normal(19, RandomPurpose.OutputSigns, 0, outputScale);
+        ushort[] codes = [.. Enumerable.Range(0, rows * columns / 256 * 16 * bits).Select(i => (ushort)Philox.Word(19, (ulong)i, RandomPurpose.Test, 1))];
+        return new QuantizedWeights("m", rows, columns, TrellisCodes.Hybrid(bits), TrellisLayout.QtipKernel, codes, inputScale, outputScale);
     }
 
     /// <summary>Token ids below <paramref name="vocabulary"/>.</summary>
