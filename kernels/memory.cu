@@ -1,7 +1,7 @@
-// convert: destination[r,c] = source[r,c] in another type;  fill: destination[r,c] = value;  split: source = high + low
+// convert, copy: destination[r,c] = source[r,c], in another type or the same;  fill: destination[r,c] = value
 // Shapes    (rows, columns), row-major; rows lie a stride of elements apart.
 // Launch    elementwise (device/elementwise.cuh); aligned: all addresses and strides are multiples of 16 bytes.
-// Numerics  widening exact; narrowing rounded once, to nearest even. split: |source - high - low| <= 2^-17 |source|.
+// Numerics  widening exact; narrowing rounded once, to nearest even.
 #include "device/elementwise.cuh"
 
 template <typename To, typename From>

@@ -4,7 +4,7 @@
 //           count = rows * groups.
 // Launch    block (256). Suffix _block: a group a block, grid (count); _warp: a group a warp, grid (ceil(count / 8));
 //           _half: a group half a warp, grid (ceil(count / 16)).
-//           aligned: columns % 8 == 0 and all addresses and strides are multiples of 16 bytes.
+//           aligned: all addresses, and columns and strides in bytes, are multiples of 16 bytes; columns % 4 == 0.
 // Numerics  sums in f32, in an order that depends on columns, type, aligned and suffix only; rounded once to the type.
 // Source    arXiv:1910.07467
 #include "device/reduce.cuh"
