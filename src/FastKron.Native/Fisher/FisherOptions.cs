@@ -23,7 +23,7 @@ public sealed record FisherOptions
     /// <summary>K, minibatches into which the calibration set is split, one gradient each.</summary>
     public int Gradients { get; init; } = 75;
 
-    /// <summary>Seed of sampled labels.</summary>
+    /// <summary>Seed of sampled labels. A quantize or factor run puts its own in this place.</summary>
     public ulong Seed { get; init; }
 
     /// <summary>Tokens that go through the model at once; a longer sequence still goes alone. Null: as many as suit the device. Changes the order

@@ -12,20 +12,28 @@ public static class FactorRun
     /// <param name="backend">Where to do it.</param>
     /// <param name="progress">Where the run stands.</param>
     /// <param name="cancellationToken">A cancelled run can be resumed.</param>
-    /// <returns>Seconds of calibration text and factors.</returns>
+    /// <returns>Seconds of calibration text and factors; none where an earlier process had finished them.</returns>
     /// <exception cref="ArgumentException">Options that make no factors.</exception>
+    /// <exception cref="InvalidDataException">An output that exists, a bad model, text or run directory: path, found, expected, cure.</exception>
     public static IReadOnlyList<StageReport> Execute(QuantizationOptions options, IBackend backend, IProgress<QuantizationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         if (options.Fisher is null || options.FactorsFrom is not null)
-            throw new ArgumentException("--factors none makes no factors; give fastkron or activation");
+            throw new ArgumentException("--factors none makes no factors; give another source");
+        options.Check();
+        QuantizationPlan.RequireAbsentOrBegun(options.Output);
         using ModelFolder folder = ModelFolder.Open(options.Model);
-        QuantizationPlan.RequireAbsent(options.Output);
         LinearSelection selection = LinearSelection.Choose(folder.Config, options.Skip);
         using RunDirectory run = RunDirectory.Open(options.Output + ".run", JobFingerprint.Compute(options, backend));
+        if (run.IsPublished(options.Output))
+        {
+            run.Delete();
+            return [];
+        }
+        QuantizationPlan.RequireAbsent(options.Output);
         var stage = new FactorStage(options, folder, selection, run, progress);
         stage.Run(backend, cancellationToken);
         File.Copy(run.ArtefactPath(CalibrationStage.IdsFile), Path.Combine(run.ArtefactPath("factors"), CalibrationStage.IdsFile), overwrite: true);
-        Directory.Move(run.ArtefactPath("factors"), options.Output);
+        run.Publish(run.ArtefactPath("factors"), options.Output);
         run.Delete();
         return [new StageReport("calibration", stage.CalibrationSeconds), stage.Collection];
     }

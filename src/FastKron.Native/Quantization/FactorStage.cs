@@ -17,16 +17,18 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
     /// <summary>Makes what is not made yet.</summary>
     public void Run(IBackend backend, CancellationToken cancellationToken)
     {
-        if (options.Fisher is not { } fisher || options.FactorsFrom is not null || selection.Quantized.All(l => run.IsFinished(Artefact(l))))
+        if (options.Fisher is not { } fisher || options.FactorsFrom is not null)
+            return;
+        HashSet<string> wanted = [.. selection.Quantized.Where(l => !run.IsFinished(Artefact(l))).Select(l => l.Name)];
+        if (wanted.Count == 0)
             return;
         int residentBlocks = FisherPlan.Create(folder.Config, fisher, CalibrationStage.SizeOf(options, folder.Config), backend).ResidentBlocks;
         using DecoderModel model = DecoderModel.Load(folder, backend, residentBlocks);
         long start = Stopwatch.GetTimestamp();
         CalibrationSet calibration = _calibration.Run(model, cancellationToken);
         CalibrationSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        HashSet<string> wanted = [.. selection.Quantized.Where(l => !run.IsFinished(Artefact(l))).Select(l => l.Name)];
         start = Stopwatch.GetTimestamp();
-        var collector = new FisherCollector(model, fisher);
+        var collector = new FisherCollector(model, fisher with { Seed = options.Seed });
         collector.Collect(calibration.Split(fisher.Gradients), wanted.Contains, Save, new Relay(progress), cancellationToken);
         Collection = new StageReport("factors", Stopwatch.GetElapsedTime(start).TotalSeconds,
         [

@@ -48,6 +48,8 @@ public static class JobFingerprint
     private static void AddFisher(SortedDictionary<string, string> job, FisherOptions fisher)
     {
         job["gradients"] = Number(fisher.Gradients);
+        job["gradient type"] = fisher.GradientType.ToString().ToLowerInvariant();
+        job["micro-batch"] = fisher.MicroBatchTokens is { } tokens ? Number(tokens) : "default";
         job["labels"] = fisher.Labels.ToText();
         if (fisher.Source.DefaultPasses() > 0)
             job["passes"] = Number(fisher.Passes ?? fisher.Source.DefaultPasses());

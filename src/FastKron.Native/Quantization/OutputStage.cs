@@ -10,13 +10,8 @@ namespace FastKron.Native.Quantization;
 internal sealed class OutputStage(
     QuantizationOptions options, ModelFolder folder, LinearSelection selection, AllocationStage allocation, RoundingStage rounding, RunDirectory run, IBackend backend)
 {
-    private const string PublishMark = "publishing";
-
     /// <summary>Where the folder is until it is published.</summary>
     public string StagedPath { get; } = run.ArtefactPath("output");
-
-    /// <summary>Whether an earlier process had everything ready and the output is in its place.</summary>
-    public bool IsPublished => run.IsFinished(PublishMark) && Directory.Exists(options.Output);
 
     /// <summary>Writes the folder anew; what an earlier process left of it is deleted.</summary>
     /// <param name="job">How it was made, for the manifest.</param>
@@ -52,10 +47,7 @@ internal sealed class OutputStage(
     public void Publish(QuantizationReport report)
     {
         ReportFiles.Write(StagedPath, report);
-        AtomicFile.WriteAllBytes(run.ArtefactPath(PublishMark), []);
-        run.Finish(PublishMark);
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(options.Output))!);
-        Directory.Move(StagedPath, options.Output);
+        run.Publish(StagedPath, options.Output);
     }
 
     /// <summary>Stored bits per weight of a linear in the staged folder: everything under its module path.</summary>

@@ -124,8 +124,8 @@ public sealed record QuantizationOptions
         };
     }
 
-    /// <summary>Refuses a rate that no code has or that cannot be shared out, and propagation without tokens.</summary>
-    /// <exception cref="ArgumentException">Bits or share out of range, or without what they need.</exception>
+    /// <summary>Refuses a rate that no code has or that cannot be shared out, propagation without tokens, and centring of what is no gradient.</summary>
+    /// <exception cref="ArgumentException">A value out of range, or without what it needs.</exception>
     internal void Check()
     {
         if (PropagatedTokens < 1)
@@ -135,6 +135,8 @@ public sealed record QuantizationOptions
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
                 $"--propagate {share}: expected 0 to 1, and above 0 factors that are made here or come from a folder with {CalibrationStage.IdsFile}"));
         }
+        if (Fisher is { Centering: not GradientCentering.None, Source: not FactorSource.FastKron } uncentred && FactorsFrom is null)
+            throw new ArgumentException($"--centre with --factors {uncentred.Source.ToText()}: only minibatch gradients have a mean that is taken away; leave it out, or give fastkron");
         if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
         if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })

@@ -30,8 +30,7 @@ public sealed record QuantizationPlan(
     public static QuantizationPlan Make(QuantizationOptions options, IBackend backend, bool factorsOnly = false)
     {
         options.Check();
-        if (!Directory.Exists(options.Output + ".run"))
-            RequireAbsent(options.Output);
+        RequireAbsentOrBegun(options.Output);
         using ModelFolder folder = ModelFolder.Open(options.Model);
         ModelConfig config = folder.Config;
         if (config.Quantization is not null)
@@ -44,12 +43,13 @@ public sealed record QuantizationPlan(
         if (makesFactors)
             options = options with { Tokens = checked((int)size.Tokens) };
         long factorBytes = linears.Quantized.Sum(l => Triangle(l.Columns) + (options.Fisher is { Source: not FactorSource.Activation } ? Triangle(l.Rows) : 0)) * sizeof(float);
-        long output = stored - (options.Format == CheckpointFormat.Qtip ? weights * 2 - (long)(weights * options.Bits / 8) : 0);
-        long disk = (factorsOnly ? 0 : output + (long)(weights * options.Bits / 8)) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
+        long dense = linears.Quantized.Sum(l => folder.Describe(l.Name + ".weight").Bytes), codes = (long)(weights * options.Bits / 8);
+        long output = stored - dense + (options.Format == CheckpointFormat.Qtip ? codes : weights * DType.BF16.Size());
+        long disk = (factorsOnly ? 0 : output + codes) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
 
-        string existing = options.Output;
+        string existing = Path.GetFullPath(options.Output);
         while (!Directory.Exists(existing))
-            existing = Path.GetDirectoryName(Path.GetFullPath(existing))!;
+            existing = Path.GetDirectoryName(existing) ?? throw new DirectoryNotFoundException($"{options.Output}: found no such drive; choose another --output");
         long free = new DriveInfo(existing).AvailableFreeSpace;
         if (free < disk)
             throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
@@ -59,6 +59,13 @@ public sealed record QuantizationPlan(
         if (!factorsOnly && options.PropagatedShare > 0)
             memory.Add(("a block in the original and the quantized model, while rounding", PropagationSweep.Bytes(config, backend, PropagatedTokens(options))));
         return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, parameters, fisher, disk, factorsOnly), fisher?.Warning);
+    }
+
+    /// <summary>Refuses an output that exists, unless a run directory beside it says whose it is.</summary>
+    internal static void RequireAbsentOrBegun(string output)
+    {
+        if (!Directory.Exists(output + ".run"))
+            RequireAbsent(output);
     }
 
     /// <summary>Refuses an output that exists.</summary>

@@ -42,6 +42,7 @@ public sealed class QuantizationRun
     {
         _options.Check();
         evaluation?.Check();
+        QuantizationPlan.RequireAbsentOrBegun(_options.Output);
         if (_options is { Propagate: null, PropagatedShare: 0, FactorsFrom: { } made })
         {
             _options.Warn?.Invoke(
@@ -56,7 +57,7 @@ public sealed class QuantizationRun
         var allocation = new AllocationStage(_options, folder, selection, factors, run, _progress);
         var rounding = new RoundingStage(_options, folder, selection, allocation.BitsOf, factors.Load, () => factors.Tokens, run, _progress);
         var output = new OutputStage(_options, folder, selection, allocation, rounding, run, _backend);
-        if (output.IsPublished)
+        if (run.IsPublished(_options.Output))
         {
             run.Delete();
             return ReportFiles.Read(_options.Output);

@@ -14,7 +14,7 @@ namespace FastKron.Native.Quantization;
 /// </remarks>
 public sealed class RunDirectory : IDisposable
 {
-    private const string DoomedSuffix = ".done";
+    private const string DoomedSuffix = ".done", PublishMark = "publishing";
 
     private readonly FileStream _lock;
     private readonly FileStream _journal;
@@ -93,6 +93,20 @@ public sealed class RunDirectory : IDisposable
         _journal.Flush(flushToDisk: true);
         _finished[artefact] = hash;
     }
+
+    /// <summary>Gives a finished folder of this directory its final place, by one rename.</summary>
+    /// <param name="folder">What lies in this directory.</param>
+    /// <param name="output">Where it goes; its parents are made.</param>
+    public void Publish(string folder, string output)
+    {
+        AtomicFile.WriteAllBytes(ArtefactPath(PublishMark), []);
+        Finish(PublishMark);
+        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(output))!);
+        Directory.Move(folder, output);
+    }
+
+    /// <summary>Whether an earlier process published its output and only had this directory left to delete.</summary>
+    public bool IsPublished(string output) => IsFinished(PublishMark) && Directory.Exists(output);
 
     /// <summary>Removes the folder and everything in it: the run succeeded.</summary>
     public void Delete()

@@ -1,3 +1,4 @@
+using FastKron.Native.Calibration;
 using FastKron.Native.Compute.Cpu;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
@@ -80,6 +81,65 @@ public sealed class QuantizationRunTests
             foreach (SafetensorsTensor tensor in expected.Tensors)
                 Assert.That(actual.Bytes(tensor.Name).SequenceEqual(expected.Bytes(tensor.Name)), $"{file} {tensor.Name}");
         }
+    }
+
+    // The factors are in their place, and only the run directory is left over.
+    [Test]
+    public void FactorRun_KilledAfterPublishing_OnlyDeletesTheRunDirectory()
+    {
+        using var backend = new CpuBackend();
+        var options = new QuantizationOptions { Model = SharedData.Model("tiny-qwen3"), Output = Path.Combine(_folder, "factors"), Tokens = 512, Fisher = new FisherOptions { Gradients = 2 } };
+        using (RunDirectory run = RunDirectory.Open(options.Output + ".run", JobFingerprint.Compute(options, backend)))
+        {
+            File.WriteAllText(run.ArtefactPath("factors/a"), "1");
+            run.Finish("factors/a");
+            run.Publish(Path.Combine(run.Path, "factors"), options.Output);
+        }
+        Assert.That(FactorRun.Execute(options, backend), Is.Empty);
+        Assert.That(Directory.EnumerateFileSystemEntries(_folder), Is.EqualTo(new[] { options.Output }));
+        Assert.That(() => FactorRun.Execute(options, backend), Throws.TypeOf<InvalidDataException>().With.Message.Contains("exists already"));
+        Assert.That(Directory.EnumerateFileSystemEntries(_folder), Is.EqualTo(new[] { options.Output }));
+    }
+
+    // The seed of a run is that of its labels, whatever the factors' own options say.
+    [Test]
+    public void FactorRun_SeedOfTheRun_IsThatOfTheLabels()
+    {
+        using var backend = new CpuBackend();
+        string ids = Path.Combine(_folder, "calibration.ids");
+        CalibrationSet.Create([.. Enumerable.Range(0, 8).Select(i => Enumerable.Range(10 * i + 3, 32).ToArray())], "test", 8).Save(ids);
+        byte[] Factors(string name, ulong seed, ulong fisherSeed)
+        {
+            var options = new QuantizationOptions
+            {
+                Model = SharedData.Model("tiny-qwen3"),
+                Output = Path.Combine(_folder, name),
+                Calibration = [ids],
+                Skip = ["q", "k", "v", "o", "gate", "up", "0_down", "1_down", "2_down"],
+                Seed = seed,
+                Fisher = new FisherOptions { Gradients = 2, Seed = fisherSeed },
+            };
+            FactorRun.Execute(options, backend);
+            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(options.Output, FactorFile.NameOf(BlockLinear.Down.ModulePath(3))));
+            return file.Bytes("hout").ToArray();
+        }
+        byte[] expected = Factors("expected", seed: 5, fisherSeed: 5);
+        Assert.That(Factors("actual", seed: 5, fisherSeed: 0), Is.EqualTo(expected));
+        Assert.That(Factors("other", seed: 6, fisherSeed: 5), Is.Not.EqualTo(expected));
+    }
+
+    [Test]
+    public void FactorRun_CentringWithoutGradients_IsRefused()
+    {
+        using var backend = new CpuBackend();
+        var options = new QuantizationOptions
+        {
+            Model = SharedData.Model("tiny-qwen3"),
+            Output = Path.Combine(_folder, "x"),
+            Fisher = new FisherOptions { Source = FactorSource.SketchA, Centering = GradientCentering.Mean },
+        };
+        Assert.That(() => FactorRun.Execute(options, backend), Throws.ArgumentException.With.Message.Contains("--centre with --factors sketch-a"));
+        Assert.That(Directory.EnumerateFileSystemEntries(_folder), Is.Empty);
     }
 
     [Test]

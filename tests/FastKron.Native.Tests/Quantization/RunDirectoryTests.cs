@@ -63,6 +63,24 @@ public sealed class RunDirectoryTests
         Assert.That(third.FinishedCount, Is.EqualTo(2));
     }
 
+    // As a process leaves it that is killed between publishing and deleting.
+    [Test]
+    public void Publish_NotDeletedYet_IsSeenByTheNextProcess()
+    {
+        string output = Path.Combine(Path.GetDirectoryName(_path)!, "parent", "output");
+        using (RunDirectory run = RunDirectory.Open(_path, Job("2")))
+        {
+            File.WriteAllText(run.ArtefactPath("made/a"), "1");
+            Assert.That(run.IsPublished(output), Is.False);
+            run.Publish(Path.Combine(_path, "made"), output);
+        }
+        using RunDirectory again = RunDirectory.Open(_path, Job("2"));
+        Assert.That(again.IsPublished(output), Is.True);
+        Assert.That(File.ReadAllText(Path.Combine(output, "a")), Is.EqualTo("1"));
+        Directory.Delete(output, recursive: true);
+        Assert.That(again.IsPublished(output), Is.False, "somebody took it away");
+    }
+
     [Test]
     public void IsFinished_ArtefactChangedFromOutside_IsRefused()
     {
