@@ -107,6 +107,8 @@ public sealed record BatchEntry
             return ("methods", $"{BatchMethods.Original} with other methods or bits, or without measure_only", $"{BatchMethods.Original} alone at 16 bits, which is only measured");
         if (!original && Bits.FirstOrDefault(bits => bits is not (>= 2 and <= 4), 2) is var bad && bad != 2)
             return ("bits", string.Create(CultureInfo.InvariantCulture, $"{bad}"), "numbers from 2 to 4");
+        if (HalfSteps is not null && !Methods.Any(BatchMethods.TakesHalfSteps))
+            return ("half_steps", $"{HalfSteps}", $"none with {string.Join(", ", Methods)}, of which it changes nothing");
         if (Rounding is not (null or DefaultRounding or PublishedRounding))
             return ("rounding", $"'{Rounding}'", $"{DefaultRounding} or {PublishedRounding}");
         if (RotationSeeds?.Count == 0)

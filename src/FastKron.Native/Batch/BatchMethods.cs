@@ -18,11 +18,14 @@ public static class BatchMethods
     public static IReadOnlyList<string> Names { get; } =
         [Original, None, "activation", "likelihood", "power", "lanczos", Published, "per-sequence", "token-likelihood", "sketch-a", "sketch-b"];
 
+    /// <summary>Whether the number of half-steps of a method can be chosen.</summary>
+    internal static bool TakesHalfSteps(string name) => name is "likelihood" or "power" or "per-sequence";
+
     /// <summary>How the factors of a method are made; null for those without.</summary>
     /// <param name="name">original or none; activation (LDLQ); likelihood, power, lanczos or published (minibatch gradients); another source by its name.</param>
     /// <param name="gradients">K.</param>
     /// <param name="seed">Seed of sampled labels.</param>
-    /// <param name="halfSteps">Half-steps of likelihood and power; null for the default.</param>
+    /// <param name="halfSteps">Half-steps of likelihood, power and per-sequence; null for the default.</param>
     /// <exception cref="ArgumentException">Another name.</exception>
     public static FisherOptions? Factors(string name, int gradients, ulong seed, int? halfSteps = null)
     {

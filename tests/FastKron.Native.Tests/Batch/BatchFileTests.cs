@@ -42,6 +42,7 @@ public sealed class BatchFileTests
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"x/m\"}, {\"model\": \"y/m\"}]}", "m-likelihood-2bit twice")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"measure_only\": true}]}", "jobs[0].evaluate: found none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"tasks\": [\"piqa\"]}]}", "jobs[0].evaluate: found none")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"lanczos\", \"none\"], \"half_steps\": 4}]}", "jobs[0].half_steps: found 4, expected none with lanczos, none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"rounding\": \"best\"}]}", "jobs[0].rounding: found 'best'")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"rotation_seeds\": []}]}", "jobs[0].rotation_seeds: found none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"original\"], \"bits\": [16], \"evaluate\": \"self:64\"}]}", "jobs[0].methods: found original")]
