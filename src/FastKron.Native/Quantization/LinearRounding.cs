@@ -97,6 +97,7 @@ internal sealed class LinearRounding(
         Action<string, Tensor>? change = null)
     {
         Work? rounding = null;
+        KroneckerFactors?[] fitted = [];    // of the next batch, until that owns them
         IReadOnlyList<LinearShape> members = [];
         IEnumerable<(LinearQuantizer? Quantizer, IReadOnlyList<LinearShape> Linears)> batches = linears
             .GroupBy(bitsOf, (bits, rate) => (Quantizer: Quantizer(bits, clock), Linears: rate))
@@ -107,13 +108,14 @@ internal sealed class LinearRounding(
             foreach ((LinearQuantizer? quantizer, IReadOnlyList<LinearShape> next) in batches.Append((null, [])))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                KroneckerFactors?[] fitted = Read(next);
+                fitted = Read(next);
                 IReadOnlyList<RoundedLinear> results = rounding?.Batch.Collect() ?? [];
                 rounding?.Dispose();
                 rounding = null;
                 if (quantizer is not null)
                 {
                     rounding = Prepare(quantizer, next, fitted, change, cancellationToken);
+                    fitted = [];
                     rounding.Batch.Round(cancellationToken);
                 }
                 foreach ((LinearShape linear, RoundedLinear result) in members.Zip(results))
@@ -124,6 +126,7 @@ internal sealed class LinearRounding(
         finally
         {
             rounding?.Dispose();
+            Dispose([], fitted);
         }
     }
 
