@@ -21,20 +21,18 @@ internal static class RoundingBenchmarks
         foreach ((int matrices, int m, int n) in cpu ? CpuShapes : GpuShapes)
         {
             int count = quantizer.BatchSize(matrices, m, n);
-            yield return Case(backend, "feedback", count, m, n, batch => new Unchanged(backend));
+            yield return Case(backend, "feedback", count, m, n, new Unchanged(backend));
             yield return Case(
-                backend, "hyb-k2", count, m, n,
-                batch => new TrellisTileQuantizer(backend, settings.Codebook, settings.Layout, settings.Window, settings.Costs, count, m, n));
+                backend, "hyb-k2", count, m, n, new TrellisTileQuantizer(backend, settings.Codebook, settings.Layout, settings.Window, settings.Costs, count, m, n));
         }
     }
 
-    private static TimedOperation Case(IBackend backend, string name, int count, int m, int n, Func<RoundingBatch, ITileQuantizer> quantizer)
+    private static TimedOperation Case(IBackend backend, string name, int count, int m, int n, ITileQuantizer tiles)
     {
         Tensor source = BenchmarkData.Normal(backend, DType.F32, count * m, n), w = backend.Allocate(DType.F32, count * m, n);
         Tensor u = backend.Allocate(DType.F32, count * m, n), v = backend.Allocate(DType.F32, count * m, n);
         Tensor lOut = Lower(backend, count, m), lIn = Lower(backend, count, n);
         var batch = new RoundingBatch(count, w, u, v, lOut, lIn);
-        ITileQuantizer tiles = quantizer(batch);
         return new TimedOperation($"{name}/{count}x{m}x{n}", BenchmarkUnit.MegaweightsPerSecond, Run, source, w, u, v, lOut, lIn, tiles as IDisposable)
         {
             Weights = source.Length,

@@ -66,6 +66,7 @@ internal sealed class FactorOutput : IDisposable
                 return null;
             Tensor host = lane.SliceColumns(used, checked((int)factor.Length)).Reshape(factor.Rows, factor.Columns);
             using IFence ready = _backend.Mark();
+            arrived?.Dispose();
             arrived = _backend.StartCopy(factor, host, ready);
             used += (int)factor.Length;
             return host;

@@ -25,7 +25,7 @@ internal sealed class TokenSampler
     /// <summary>The next token.</summary>
     /// <param name="logits">One row, vocabulary elements.</param>
     /// <param name="step">Number of the draw: its Philox item.</param>
-    /// <exception cref="InvalidDataException">A logit is NaN or +∞: the model's weights or activations overflowed.</exception>
+    /// <exception cref="InvalidDataException">A logit is NaN or +∞, or all are −∞: the model's weights or activations overflowed.</exception>
     public int Next(ReadOnlySpan<float> logits, uint step)
     {
         int best = 0;
@@ -36,6 +36,8 @@ internal sealed class TokenSampler
             if (logits[v] > logits[best])
                 best = v;
         }
+        if (float.IsNegativeInfinity(logits[best]))
+            throw new InvalidDataException($"generated token {step}: every logit is -infinity, expected a finite number; the model is damaged");
         if (_options.Temperature == 0)
             return best;
         double total = 0;

@@ -34,7 +34,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
         int m = rounded.Rows, n = rounded.Columns;
         using Tensor? a = Load(output, rounded.OutputScale, scale), b = Load(input, rounded.InputScale, 1);
         double gain = 0;
-        string? failure = null;
+        List<string> failures = [];
         foreach (bool outputs in new[] { false, true })
         {
             using Tensor x = backend.Allocate(DType.F32, m, n), e = backend.Allocate(DType.F32, m, n);
@@ -45,7 +45,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             float[] old = outputs ? rounded.OutputScale : rounded.InputScale, fitted = [.. old];
             if (equations.Solve() is not { } step)
             {
-                failure = $"scales of {(outputs ? "outputs" : "inputs")} not fitted: their normal equations are not positive definite";
+                failures.Add($"scales of {(outputs ? "outputs" : "inputs")} not fitted: their normal equations are not positive definite");
                 continue;
             }
             for (int i = 0; i < fitted.Length; i++)
@@ -61,7 +61,7 @@ internal sealed class ChannelScales(IBackend backend, ChannelScales.Metric outpu
             gain += fall;
             rounded = outputs ? rounded with { OutputScale = fitted } : rounded with { InputScale = fitted };
         }
-        return (rounded, gain, failure);
+        return (rounded, gain, failures.Count == 0 ? null : string.Join("; ", failures));
     }
 
     // Of outputs (A ∘ (X (XB)ᵀ)) δ = diag(A E (XB)ᵀ), of inputs (B ∘ (Xᵀ AX)) δ = diag((AX)ᵀ E B); own: metric of the side that is fitted.

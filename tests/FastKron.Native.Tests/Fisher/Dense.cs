@@ -101,6 +101,37 @@ internal static class Dense
         return (values[^1] - shift) / (values[0] - shift);
     }
 
+    /// <summary>(matrix + εI)⁻¹ by Gauss–Jordan elimination; positive definite, so without pivoting.</summary>
+    public static double[,] DampedInverse(double[,] matrix, double epsilon)
+    {
+        int n = matrix.GetLength(0);
+        double[,] left = (double[,])matrix.Clone(), right = new double[n, n];
+        for (int i = 0; i < n; i++)
+        {
+            left[i, i] += epsilon;
+            right[i, i] = 1;
+        }
+        for (int pivot = 0; pivot < n; pivot++)
+        {
+            double divisor = left[pivot, pivot];
+            for (int j = 0; j < n; j++)
+            {
+                left[pivot, j] /= divisor;
+                right[pivot, j] /= divisor;
+            }
+            for (int i = 0; i < n; i++)
+            {
+                double factor = left[i, pivot];
+                for (int j = 0; j < n && i != pivot; j++)
+                {
+                    left[i, j] -= factor * left[pivot, j];
+                    right[i, j] -= factor * right[pivot, j];
+                }
+            }
+        }
+        return right;
+    }
+
     /// <summary>Of a host tensor.</summary>
     public static double[,] ToArray(Tensor tensor)
     {

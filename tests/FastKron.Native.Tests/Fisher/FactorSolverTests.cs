@@ -145,6 +145,37 @@ public sealed class FactorSolverTests(string backendName)
         Assert.That(factors.Evidence.ChangeOut[^1], Is.LessThan(factors.Evidence.ChangeOut[1]));
     }
 
+    // The definition: vec(G) ~ N(0, A ⊗ B) for the pair of every half-step, in which each factor carries the ε that it is inverted with.
+    [Test]
+    public void Solve_LikelihoodWithEpsilon_ReportsScaleAndLogLikelihoodOfItsPair()
+    {
+        const double Epsilon = 0.1;
+        const int M = 4, N = 5;
+        List<double[,]> gradients = MatrixNormal([4, 2, 1, 0.5], 62, [3, 1, 0.5, 0.1, 0.02], 63, 6);
+        using GradientStack stack = Dense.Stack(_backend, gradients, DType.F64);
+        using SolvedFactors factors = FactorSolvers.Solve(stack, new SolverOptions { HalfSteps = 2, Epsilon = Epsilon });
+        double[,] identity = Dense.Diagonal([1, 1, 1, 1, 1]), a = Dense.ToArray(_backend, factors.HOut), b = Dense.ToArray(_backend, factors.HIn);
+
+        // A from B = I, and B from A.
+        double rows = Mean(g => Dense.Multiply(g, Dense.Transpose(g))), columns = Mean(g => Dense.Multiply(Dense.Multiply(Dense.Transpose(g), Dense.DampedInverse(a, Epsilon)), g));
+        Assert.That(factors.Evidence.Scale, Is.EqualTo(columns * (1 + Epsilon) / M).Within(1e-12).Percent);
+        Assert.That(factors.Evidence.LogLikelihood, Has.Count.EqualTo(2));
+        Assert.That(factors.Evidence.LogLikelihood[0], Is.EqualTo(LogLikelihood(a, Epsilon, rows / N, identity, 0, 1)).Within(1e-9));
+        Assert.That(factors.Evidence.LogLikelihood[1], Is.EqualTo(LogLikelihood(a, Epsilon, 1, b, Epsilon, columns / M)).Within(1e-9));
+
+        double Mean(Func<double[,], double[,]> term) => gradients.Average(g => Dense.Trace(term(g)) / term(g).GetLength(0));
+
+        // −½ [K n ln|Â| + K m ln|B̂| + Σ tr(Â⁻¹ G B̂⁻¹ Gᵀ)] of Â = scaleOut (out + epsilonOut I) and B̂ likewise.
+        double LogLikelihood(double[,] rowFactor, double epsilonOut, double scaleOut, double[,] columnFactor, double epsilonIn, double scaleIn)
+        {
+            double[,] left = Dense.DampedInverse(rowFactor, epsilonOut), right = Dense.DampedInverse(columnFactor, epsilonIn);
+            double trace = gradients.Sum(g => Dense.Trace(Dense.Multiply(Dense.Multiply(left, g), Dense.Multiply(right, Dense.Transpose(g))))) / (scaleOut * scaleIn);
+            return -0.5 * (gradients.Count * (N * (M * Math.Log(scaleOut) - LogDeterminant(left)) + M * (N * Math.Log(scaleIn) - LogDeterminant(right))) + trace);
+        }
+
+        static double LogDeterminant(double[,] positive) => SmallSvd.Decompose((double[,])positive.Clone()).Values.Sum(Math.Log);
+    }
+
     [Test]
     public void Solve_OneOutlierGradient_MovesLikelihoodLessThanPower()
     {

@@ -36,14 +36,17 @@ public sealed class SketchSolverTests
         using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchA, Passes = passes }, default);
 
         double[,] b = Normalized(Moment(data.X, _ => 1)), a = new double[Outputs, Outputs];
+        double scale = 0;
         for (int pass = 1; pass < passes; pass++)
         {
+            double[,] moment = pass % 2 == 1 ? Moment(data.D, t => Quadratic(b, data.X, t)) : Moment(data.X, t => Quadratic(a, data.D, t));
+            scale = LeastSquaresScale(moment, pass % 2 == 1 ? b : a) / data.X.Rows;
             if (pass % 2 == 1)
-                a = Normalized(Moment(data.D, t => Quadratic(b, data.X, t)));
+                a = Normalized(moment);
             else
-                b = Normalized(Moment(data.X, t => Quadratic(a, data.D, t)));
+                b = Normalized(moment);
         }
-        AssertEqual(actual, a, b);
+        AssertEqual(actual, a, b, scale);
         Assert.That((actual.Evidence.Source, actual.Evidence.HalfSteps, actual.Evidence.Gradients), Is.EqualTo(("sketch-a", passes, 45)));
         Assert.That(() => SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchA, Passes = 1 }, default), Throws.ArgumentException);
     }
@@ -56,11 +59,14 @@ public sealed class SketchSolverTests
         using TokenStream stream = data.Tokens(FactorSource.TokenLikelihood);
         using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.TokenLikelihood }, default);
 
-        double[,] b = Normalized(Moment(data.X, _ => 1)), inverse = DampedInverse(b, Epsilon);
+        double[,] b = Normalized(Moment(data.X, _ => 1)), inverse = Dense.DampedInverse(b, Epsilon);
         double[,] a = Normalized(Moment(data.D, t => Quadratic(inverse, data.X, t)));
-        inverse = DampedInverse(a, Epsilon);
-        b = Normalized(Moment(data.X, t => Quadratic(inverse, data.D, t)));
-        AssertEqual(actual, a, b);
+        inverse = Dense.DampedInverse(a, Epsilon);
+        double[,] moment = Moment(data.X, t => Quadratic(inverse, data.D, t));
+        b = Normalized(moment);
+
+        // (A + εI) ⊗ moment/(m T) has the trace of Scale · A ⊗ B.
+        AssertEqual(actual, a, b, (1 + Epsilon) * MeanDiagonal(moment) / Outputs / data.X.Rows);
     }
 
     [Test]
@@ -71,15 +77,21 @@ public sealed class SketchSolverTests
         using SolvedFactors actual = SketchSolver.Solve(stream, new FisherOptions { Source = FactorSource.SketchB, Passes = passes }, default);
 
         double[][,] gradients = [.. data.Sequences.Select(s => Gradient(data, s))];
-        double[,] a = Normalized(Sum(gradients, g => Dense.Multiply(g, Dense.Transpose(g)))), b = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Transpose(g), g)));
+        double[,] a = Sum(gradients, g => Dense.Multiply(g, Dense.Transpose(g))), b = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Transpose(g), g)));
+        double scale = Dense.Trace(a) / Outputs / Inputs / gradients.Length;            // the trace of the Fisher matrix
+        a = Normalized(a);
         for (int pass = 1; pass < passes; pass++)
         {
+            double[,] moment = pass % 2 == 1
+                ? Sum(gradients, g => Dense.Multiply(Dense.Multiply(g, b), Dense.Transpose(g)))
+                : Sum(gradients, g => Dense.Multiply(Dense.Multiply(Dense.Transpose(g), a), g));
+            scale = LeastSquaresScale(moment, pass % 2 == 1 ? b : a) / gradients.Length;
             if (pass % 2 == 1)
-                a = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Multiply(g, b), Dense.Transpose(g))));
+                a = Normalized(moment);
             else
-                b = Normalized(Sum(gradients, g => Dense.Multiply(Dense.Multiply(Dense.Transpose(g), a), g)));
+                b = Normalized(moment);
         }
-        AssertEqual(actual, a, b);
+        AssertEqual(actual, a, b, scale);
     }
 
     [Test]
@@ -140,8 +152,15 @@ public sealed class SketchSolverTests
         }
     }
 
-    private static void AssertEqual(SolvedFactors actual, double[,] a, double[,] b)
+    // Of one side over the square of the other's norm, as least squares has it; a scale for the whole pair.
+    private static double LeastSquaresScale(double[,] moment, double[,] given) => MeanDiagonal(moment) / Dense.Dot(given, given);
+
+    private static double MeanDiagonal(double[,] matrix) => Dense.Trace(matrix) / matrix.GetLength(0);
+
+    private static void AssertEqual(SolvedFactors actual, double[,] a, double[,] b, double? scale = null)
     {
+        if (scale is { } expectedScale)
+            Assert.That(actual.Evidence.Scale, Is.EqualTo(expectedScale).Within(Tolerance * expectedScale));
         foreach ((Tensor factor, double[,] expected) in new[] { (actual.HOut, a), (actual.HIn, b) })
         {
             double[,] found = Dense.ToArray(factor);
@@ -194,42 +213,11 @@ public sealed class SketchSolverTests
 
     private static double[,] Normalized(double[,] matrix)
     {
-        double diagonal = Dense.Trace(matrix) / matrix.GetLength(0);
+        double diagonal = MeanDiagonal(matrix);
         double[,] result = (double[,])matrix.Clone();
         for (int i = 0; i < result.Length; i++)
             result[i / result.GetLength(1), i % result.GetLength(1)] /= diagonal;
         return result;
-    }
-
-    // (matrix + εI)⁻¹ by Gauss–Jordan elimination; positive definite, so without pivoting.
-    private static double[,] DampedInverse(double[,] matrix, double epsilon)
-    {
-        int n = matrix.GetLength(0);
-        double[,] left = (double[,])matrix.Clone(), right = new double[n, n];
-        for (int i = 0; i < n; i++)
-        {
-            left[i, i] += epsilon;
-            right[i, i] = 1;
-        }
-        for (int pivot = 0; pivot < n; pivot++)
-        {
-            double divisor = left[pivot, pivot];
-            for (int j = 0; j < n; j++)
-            {
-                left[pivot, j] /= divisor;
-                right[pivot, j] /= divisor;
-            }
-            for (int i = 0; i < n; i++)
-            {
-                double factor = left[i, pivot];
-                for (int j = 0; j < n && i != pivot; j++)
-                {
-                    left[i, j] -= factor * left[pivot, j];
-                    right[i, j] -= factor * right[pivot, j];
-                }
-            }
-        }
-        return right;
     }
 
     // Random X and D of some sequences, cut into micro-batches as a sweep would.

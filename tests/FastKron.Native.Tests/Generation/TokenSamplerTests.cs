@@ -39,6 +39,10 @@ public sealed class TokenSamplerTests
     public void Next_DamagedLogits_Throws([Values(float.NaN, float.PositiveInfinity)] float value) =>
         Assert.That(() => new TokenSampler(new GenerationOptions(), 2).Next([1, value], step: 0), Throws.InstanceOf<InvalidDataException>());
 
+    [Test]
+    public void Next_NoLogitAboveMinusInfinity_Throws([Values(0, 1)] double temperature) =>
+        Assert.That(() => new TokenSampler(new GenerationOptions { Temperature = temperature }, 2).Next([float.NegativeInfinity, float.NegativeInfinity], step: 0), Throws.InstanceOf<InvalidDataException>());
+
     [TestCase(-1, 1)]
     [TestCase(double.NaN, 1)]
     [TestCase(1, 0)]

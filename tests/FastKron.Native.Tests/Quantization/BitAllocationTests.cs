@@ -36,6 +36,14 @@ public sealed class BitAllocationTests
         Assert.That(BitAllocation.Choose([64, 64, 64, 64], losses, Widths, 2.75), Is.EqualTo(new[] { 2, 3, 3, 3 }));
     }
 
+    // 0.3 · 10 is less than 3 in float64.
+    [Test]
+    public void Choose_AverageThatIsNoBinaryFraction_SpendsAllOfIt()
+    {
+        double[][] losses = [.. Enumerable.Repeat(new[] { 1.0, 0.25, 0.2 }, 10)];
+        Assert.That(Spent([.. Enumerable.Repeat(64L, 10)], BitAllocation.Choose([.. Enumerable.Repeat(64L, 10)], losses, Widths, 2.3)), Is.EqualTo(64 * 23));
+    }
+
     // 224 matrices of LLaMA-3-8B's shapes: what the average allows is spent to the last smallest matrix.
     [TestCase(2.5)]
     [TestCase(3.1)]

@@ -34,6 +34,7 @@ public sealed class DampedFactorTests
 
     [TestCase(0.0, 0.01)]
     [TestCase(-0.005, 0.01)]
+    [TestCase(-0.015, 0.02)]
     [TestCase(-0.025, 0.03)]
     [TestCase(-0.295, 0.30)]
     public void Factorise_SmallestEigenvalueNotPositive_RaisesDampingUntilItIs(double smallest, double damping)
