@@ -97,7 +97,8 @@ public sealed class LinearBatch : IDisposable
             if (_options.FitScales && scale > 0)
             {
                 (weights, double gain, string? failure) = Fit(b, weights);
-                proxy -= gain / unit;
+                if (!_options.Equalize || member.HasBothFactors)
+                    proxy -= gain / unit;      // else the fit has another metric: a missing factor is the identity of the model there, of the equalised basis here
                 fallback = fallback is null ? failure : failure is null ? fallback : $"{fallback}; {failure}";
             }
             var statistics = new RoundingStatistics(
@@ -208,6 +209,8 @@ public sealed class LinearBatch : IDisposable
     {
         /// <summary>Wscale.</summary>
         public float Scale { get; set; }
+
+        public bool HasBothFactors => Output.Sigma > 0 && Input.Sigma > 0;
 
         public string Method => (Output.Sigma > 0, Input.Sigma > 0) switch { (false, false) => "none", (false, true) => "ldlq", (true, false) => "ldlq-output", _ => "two-sided" };
 

@@ -72,12 +72,32 @@ public sealed class ChannelScalesTests
         double loss = DenseMatrix.Loss(Dequantize(backend, fitted.Weights) - W, Equalized(A, output), Equalized(B, plain.Weights.InputScale));
         Assert.That(fitted.Statistics.AbsoluteProxyError, Is.EqualTo(loss).Within(1e-3 * loss), "float32 weights and factors");
         Assert.That(fitted.Statistics.AbsoluteProxyError, Is.LessThan(0.99 * plain.Statistics.AbsoluteProxyError));
+    }
 
-        static DenseMatrix Equalized(DenseMatrix h, float[] inverse)
-        {
-            double mean = Enumerable.Range(0, h.Rows).Average(i => h[i, i] * inverse[i] * inverse[i]);
-            return DenseMatrix.From(h.Rows, h.Rows, (i, j) => h[i, j] + (i == j ? 0.01 * mean / (inverse[i] * inverse[i]) : 0));
-        }
+    // The rounding takes the identity of its own basis for a missing factor, the fit that of the model: no sum of both is an error of anything.
+    [TestCase(false, true)]
+    [TestCase(true, false)]
+    [TestCase(false, false)]
+    public void Fit_EqualizedWithoutAFactor_ReportsTheErrorOfTheRounding(bool withOut, bool withIn)
+    {
+        using var backend = new CpuBackend();
+        DenseMatrix? a = withOut ? A : null, b = withIn ? B : null;
+        RoundedLinear plain = Quantize(backend, a, b, fit: false, equalize: true), fitted = Quantize(backend, a, b, fit: true, equalize: true);
+        float[] output = [.. plain.Weights.OutputScale.Select(s => s / (float)plain.Statistics.WeightScale)];
+        double loss = DenseMatrix.Loss(Dequantize(backend, plain.Weights) - W, Metric(a, output), Metric(b, plain.Weights.InputScale));
+        Assert.That(plain.Statistics.AbsoluteProxyError, Is.EqualTo(loss).Within(1e-3 * loss), "float32 weights and factors");
+        Assert.That(fitted.Statistics with { Seconds = 0 }, Is.EqualTo(plain.Statistics with { Seconds = 0 }));
+
+        static DenseMatrix Metric(DenseMatrix? h, float[] inverse) => h is null
+            ? DenseMatrix.From(inverse.Length, inverse.Length, (i, j) => i == j ? 1 / ((double)inverse[i] * inverse[i]) : 0)
+            : Equalized(h, inverse);
+    }
+
+    // H + σ D², where D⁻¹HD⁻¹ was damped.
+    private static DenseMatrix Equalized(DenseMatrix h, float[] inverse)
+    {
+        double mean = Enumerable.Range(0, h.Rows).Average(i => h[i, i] * inverse[i] * inverse[i]);
+        return DenseMatrix.From(h.Rows, h.Rows, (i, j) => h[i, j] + (i == j ? 0.01 * mean / (inverse[i] * inverse[i]) : 0));
     }
 
     // (A ∘ (XBXᵀ)) δ = diag(A (W − X) B Xᵀ), by Gaussian elimination in float64.
