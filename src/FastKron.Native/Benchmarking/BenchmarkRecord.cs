@@ -42,6 +42,9 @@ public sealed record BenchmarkRecord
     /// <summary>Command that gives the number again.</summary>
     public required string Command { get; init; }
 
+    /// <summary>Four significant digits: more than a measurement holds.</summary>
+    internal static double Rounded(double value) => double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+
     /// <summary>The records of a file.</summary>
     /// <exception cref="InvalidDataException">A line is no record; path and line are named.</exception>
     public static IEnumerable<BenchmarkRecord> Read(string path)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using FastKron.Native.Compute;
 
 namespace FastKron.Native.Benchmarking;
@@ -46,18 +45,15 @@ public sealed record BenchmarkSuite(string Name, string Description, Func<IBacke
                 {
                     Suite = Name,
                     Case = item.Name,
-                    Value = Rounded(item.Value(seconds)),
+                    Value = BenchmarkRecord.Rounded(item.Value(seconds)),
                     Unit = item.UnitName,
                     Rival = item.Rival ?? foreign?.Rival,
-                    RivalValue = rivalSeconds is { } r ? Rounded(item.Value(r)) : null,
-                    Floor = floor > 0 ? Rounded(item.Value(floor)) : null,
+                    RivalValue = rivalSeconds is { } r ? BenchmarkRecord.Rounded(item.Value(r)) : null,
+                    Floor = floor > 0 ? BenchmarkRecord.Rounded(item.Value(floor)) : null,
                     Machine = backend.Name,
                     Command = command,
                 };
             }
         }
     }
-
-    // Four significant digits: more than a measurement holds.
-    private static double Rounded(double value) => double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 }

@@ -83,7 +83,7 @@ public sealed record CollectionBenchmark(string Model, string Calibration, strin
         {
             Suite = Suite,
             Case = name,
-            Value = double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture),
+            Value = BenchmarkRecord.Rounded(value),
             Unit = unit,
             Machine = backend.Name,
             Command = $"fastkron bench {Suite} {Path.GetFileName(Path.GetFullPath(Model))}",

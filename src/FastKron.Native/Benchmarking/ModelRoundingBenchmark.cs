@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Text.Json.Nodes;
 using FastKron.Native.Compute;
 using FastKron.Native.Compute.Reference;
@@ -133,15 +132,13 @@ public sealed record ModelRoundingBenchmark(string Model, string WorkFolder)
         {
             Suite = Suite,
             Case = name,
-            Value = Rounded(value),
+            Value = BenchmarkRecord.Rounded(value),
             Unit = unit,
-            Floor = floor is { } f && !backend.IsHost ? Rounded(f) : null,
+            Floor = floor is { } f && !backend.IsHost ? BenchmarkRecord.Rounded(f) : null,
             Machine = backend.Name,
             Command = $"fastkron bench {Suite} {Path.GetFileName(Path.GetFullPath(Model))}{(Layers is { } meant ? $" --scale-to {meant}" : "")}",
         };
     }
-
-    private static double Rounded(double value) => double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 
     private Tensor Factor(IBackend backend, int size)
     {

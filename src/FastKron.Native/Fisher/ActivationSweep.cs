@@ -38,15 +38,10 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
         {
             using var clock = new StageClock<CollectionStage>(_backend);
             using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
-            HiddenState state = store.Rent();
-            for (int i = 0; i < batches.Count; i++)
-            {
-                HiddenView view = store.Target(state, i);
-                model.Embed(batches[i].Batch, view.Tensor);
-                store.Write(view, state, i);
-            }
+            var pass = new SweepPass(model, batches, size.Tokens, store, clock, meter, cancellationToken);
+            HiddenState state = pass.Embed();
             for (int layer = 0; layer < end; layer++)
-                SweepBlock(batches, layer, store, state, size.Tokens, isWanted, accept, clock, meter, cancellationToken);
+                SweepBlock(pass, layer, state, isWanted, accept);
             return clock.Read();
         }
         finally
@@ -55,14 +50,9 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
         }
     }
 
-    private void SweepBlock(
-        List<MicroBatch> batches, int layer, HiddenStore store, HiddenState state, long tokens, Func<string, bool> isWanted,
-        Action<ILinear, Tensor> accept, StageClock<CollectionStage> clock, ProgressMeter meter, CancellationToken cancellationToken)
+    private void SweepBlock(SweepPass pass, int layer, HiddenState state, Func<string, bool> isWanted, Action<ILinear, Tensor> accept)
     {
-        BlockLease lease;
-        using (clock.Enter(CollectionStage.Copies))
-            lease = model.Open(layer);
-        using BlockLease _ = lease;
+        using BlockLease lease = pass.Open(layer);
         DecoderBlock block = lease.Block;
         ILinear[] wanted = [.. block.Linears.Where(l => isWanted(l.Name))];
         var grams = new Dictionary<ILinear, Tensor>();   // by the first linear of the group
@@ -74,29 +64,30 @@ internal sealed class ActivationSweep(DecoderModel model, FisherOptions options)
                 grams.Add(first, gram);
                 _backend.Fill(gram, 0);
             }
-            for (int i = 0; i < batches.Count; i++)
+            for (int i = 0; i < pass.Batches.Count; i++)
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                store.Prefetch(state, i + 1);
-                HiddenView view = store.Read(state, i);
-                using (clock.Enter(CollectionStage.Forward))
+                pass.CancellationToken.ThrowIfCancellationRequested();
+                pass.Store.Prefetch(state, i + 1);
+                HiddenView view = pass.Store.Read(state, i);
+                PackedBatch batch = pass.Batches[i].Batch;
+                using (pass.Clock.Enter(CollectionStage.Forward))
                 {
-                    block.Forward(batches[i].Batch, view.Tensor, observeInput: (linear, x) =>
+                    block.Forward(batch, view.Tensor, observeInput: (linear, x) =>
                     {
                         if (grams.TryGetValue(linear, out Tensor? gram))
                         {
-                            using (clock.Enter(CollectionStage.Stack))
-                                _backend.SymmetricRankK(x, transposeA: true, gram, 1.0 / tokens, 1);
+                            using (pass.Clock.Enter(CollectionStage.Stack))
+                                _backend.SymmetricRankK(x, transposeA: true, gram, 1.0 / pass.Tokens, 1);
                         }
                     });
                 }
-                store.Write(view, state, i);
-                meter.Add(batches[i].Batch.Tokens * FisherWork.Forward(model.Config), layer);
+                pass.Store.Write(view, state, i);
+                pass.Meter.Add(batch.Tokens * FisherWork.Forward(model.Config), layer);
             }
             foreach (ILinear linear in wanted)
             {
                 accept(linear, grams[FirstOfGroup(block, linear)]);
-                meter.Add(0, layer, linear.Name);
+                pass.Meter.Add(0, layer, linear.Name);
             }
         }
         finally

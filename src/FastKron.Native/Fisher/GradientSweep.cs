@@ -47,10 +47,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         try
         {
             using var store = new HiddenStore(_backend, batches, model.Config.HiddenSize, plan, clock);
-            var pass = new Pass(batches, size.Tokens, store, clock, meter, cancellationToken);
+            var pass = new SweepPass(model, batches, size.Tokens, store, clock, meter, cancellationToken);
             var inputs = new HiddenState?[layers];
             HiddenState gradient = ForwardAll(pass, schedule, inputs);
-            TopGradient(pass, gradient, size.Tokens);
+            TopGradient(pass, gradient);
             for (int layer = layers - 1; layer >= lowest; layer--)
             {
                 if (inputs[layer] is null)
@@ -80,17 +80,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     private static BlockLinear[] Wanted(IReadOnlyList<BlockLinear> linears, int layer, Func<string, bool> isWanted) =>
         [.. linears.Where(linear => isWanted(linear.ModulePath(layer)))];
 
-    // Weights that do not stay on the device are copied to it first.
-    private BlockLease Open(Pass pass, int layer)
-    {
-        using (pass.Clock.Enter(CollectionStage.Copies))
-            return model.Open(layer);
-    }
-
     // Leaves the inputs that the schedule keeps, and returns the last block's output.
-    private HiddenState ForwardAll(Pass pass, InputSchedule schedule, HiddenState?[] inputs)
+    private HiddenState ForwardAll(SweepPass pass, InputSchedule schedule, HiddenState?[] inputs)
     {
-        HiddenState state = Embed(pass);
+        HiddenState state = pass.Embed();
         for (int layer = 0; layer < model.Config.Layers; layer++)
         {
             HiddenState next = state;
@@ -103,10 +96,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     }
 
     // The inputs of some blocks once more, from the kept input below the first, or from the embedding.
-    private void Recompute(Pass pass, int first, int last, HiddenState?[] inputs)
+    private void Recompute(SweepPass pass, int first, int last, HiddenState?[] inputs)
     {
         if (first == 0)
-            inputs[first++] = Embed(pass);
+            inputs[first++] = pass.Embed();
         for (int layer = first; layer <= last; layer++)
         {
             inputs[layer] = pass.Store.Rent();
@@ -114,22 +107,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         }
     }
 
-    private HiddenState Embed(Pass pass)
-    {
-        HiddenState state = pass.Store.Rent();
-        for (int i = 0; i < pass.Batches.Count; i++)
-        {
-            HiddenView view = pass.Store.Target(state, i);
-            model.Embed(pass.Batches[i].Batch, view.Tensor);
-            pass.Store.Write(view, state, i);
-        }
-        return state;
-    }
-
     // to ← block(from); the same state twice: in place.
-    private void Forward(Pass pass, int layer, HiddenState from, HiddenState to, CollectionStage stage)
+    private void Forward(SweepPass pass, int layer, HiddenState from, HiddenState to, CollectionStage stage)
     {
-        using BlockLease lease = Open(pass, layer);
+        using BlockLease lease = pass.Open(layer);
         for (int i = 0; i < pass.Batches.Count; i++)
         {
             pass.CancellationToken.ThrowIfCancellationRequested();
@@ -150,10 +131,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
     }
 
     // state: the last block's output in, the gradient of the loss with respect to it out.
-    private void TopGradient(Pass pass, HiddenState state, long tokens)
+    private void TopGradient(SweepPass pass, HiddenState state)
     {
         bool sampled = options.Labels == LabelSource.Sampled;
-        using Tensor labels = _backend.Allocate(DType.I32, 1, checked((int)(sampled ? tokens : 0)));
+        using Tensor labels = _backend.Allocate(DType.I32, 1, checked((int)(sampled ? pass.Tokens : 0)));
         for (int i = 0; i < pass.Batches.Count; i++)
         {
             pass.CancellationToken.ThrowIfCancellationRequested();
@@ -189,10 +170,10 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
 
     // Once for each group of linears; the last time the gradient moves on to the block below.
     private void SweepBlock(
-        Pass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
+        SweepPass pass, int layer, IReadOnlyList<IReadOnlyList<BlockLinear>> groups, HiddenState inputs, HiddenState gradients, int gradientCount,
         Func<string, bool> isWanted, Action<IReadOnlyList<IKrausStream>> accept)
     {
-        using BlockLease lease = Open(pass, layer);
+        using BlockLease lease = pass.Open(layer);
         DecoderBlock block = lease.Block;
         ILinear[][] wanted = [.. groups.Select(g => Wanted(g, layer, isWanted).Select(kind => block.Linears[(int)kind]).ToArray()).Where(g => g.Length > 0)];
         for (int group = 0; group < Math.Max(1, wanted.Length); group++)
@@ -222,7 +203,7 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         }
     }
 
-    private void Backward(Pass pass, DecoderBlock block, int batch, HiddenState inputs, HiddenState gradients, BlockStores stores, bool last)
+    private void Backward(SweepPass pass, DecoderBlock block, int batch, HiddenState inputs, HiddenState gradients, BlockStores stores, bool last)
     {
         pass.CancellationToken.ThrowIfCancellationRequested();
         HiddenStore store = pass.Store;
@@ -247,8 +228,6 @@ internal sealed class GradientSweep(DecoderModel model, FisherOptions options)
         if (last)
             pass.Meter.Add(pass.Batches[batch].Batch.Tokens * FisherWork.Backward(model.Config), block.Index);
     }
-
-    private sealed record Pass(List<MicroBatch> Batches, long Tokens, HiddenStore Store, StageClock<CollectionStage> Clock, ProgressMeter Meter, CancellationToken CancellationToken);
 
     private IKrausStore CreateStore(ILinear linear, int gradients, long tokens)
     {
