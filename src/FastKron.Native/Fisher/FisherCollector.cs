@@ -26,11 +26,13 @@ public sealed class FisherCollector(DecoderModel model, FisherOptions options)
     /// returned when this returns.</param>
     /// <param name="progress">Reports after each piece of work.</param>
     /// <param name="cancellationToken">Checked at least once per second of work on models of a size that the device suits.</param>
+    /// <exception cref="ArgumentException">Options out of range, or without what they need.</exception>
     /// <exception cref="FactorSolverException">A linear's gradients or inputs are zero or not finite.</exception>
     public void Collect(
         IReadOnlyList<IReadOnlyList<int[]>> minibatches, Func<string, bool> isWanted, Action<KroneckerFactors> accept,
         IProgress<FisherProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        options.Check();
         long tokens = minibatches.Sum(m => m.Sum(s => (long)s.Length));
         using var output = new FactorOutput(_backend, model.Config, accept);
         if (options.Source == FactorSource.Activation)

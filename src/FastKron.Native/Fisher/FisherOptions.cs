@@ -1,3 +1,4 @@
+using System.Globalization;
 using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Fisher;
@@ -36,4 +37,27 @@ public sealed record FisherOptions
     /// <summary>Bytes that may be used on the device, weights included; null: what is free. Less means copies and recomputation, with the same
     /// result.</summary>
     public long? MaxDeviceBytes { get; init; }
+
+    /// <summary>Refuses what would fail only when the first gradients are there.</summary>
+    /// <exception cref="ArgumentException">Option, found, expected.</exception>
+    internal void Check()
+    {
+        if (Gradients < 1)
+            throw new ArgumentException($"--gradients {Gradients}: expected at least 1");
+        if (Centering != GradientCentering.None && Source != FactorSource.FastKron)
+            throw new ArgumentException($"--centre with --factors {Source.ToText()}: only minibatch gradients have a mean that is taken away; leave it out, or give fastkron");
+        (int steps, int fewest) = Source switch
+        {
+            FactorSource.SketchA or FactorSource.TokenLikelihood => (Passes ?? Source.DefaultPasses(), 2),    // both factors
+            FactorSource.SketchB => (Passes ?? Source.DefaultPasses(), 1),
+            FactorSource.Activation => (1, 1),
+            _ => (Solver.MostHalfSteps, 1),
+        };
+        if (steps < fewest)
+            throw new ArgumentException($"--factors {Source.ToText()}: found {steps} passes or half-steps (--iterations, --half-steps), expected at least {fewest}");
+        if (!(Solver.Epsilon >= 0))
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"ε of the likelihood solver: found {Solver.Epsilon}, expected at least 0"));
+        if (GradientType is not (DType.BF16 or DType.F32))
+            throw new ArgumentException($"type of stored gradients: found {GradientType}, expected BF16 or F32");
+    }
 }

@@ -17,7 +17,6 @@ internal static class SketchSolver
     /// <param name="stream">Tokens for Sketch A and token-likelihood, sequences for Sketch B.</param>
     /// <param name="options">Source, passes, ε.</param>
     /// <param name="cancellationToken">Checked before each pass.</param>
-    /// <exception cref="ArgumentException">Too few passes to give both factors.</exception>
     /// <exception cref="FactorSolverException">A factor is zero or not finite.</exception>
     public static SolvedFactors Solve(IKrausStream stream, FisherOptions options, CancellationToken cancellationToken)
     {
@@ -29,8 +28,6 @@ internal static class SketchSolver
         double scale;
         if (stream is TokenStream tokens)
         {
-            if (passes < 2)
-                throw new ArgumentException($"{stream.Source} needs at least 2 passes, found {passes} (--iterations)");
             tokens.InputMoment(b.Next);
             scale = Accept(stream, b, "B");
         }

@@ -34,6 +34,9 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
     /// <summary>Whether the calibration is one file of token ids, as another run left it.</summary>
     public static bool IsIds(IReadOnlyList<string> calibration) => calibration is [var only] && only.EndsWith(IdsExtension, StringComparison.Ordinal);
 
+    /// <summary>Whether <see cref="QuantizationOptions.Tokens"/> says how many tokens there will be; not where a number or the ids themselves are given.</summary>
+    public static bool Counts(IReadOnlyList<string> calibration) => !IsIds(calibration) && !(IsSelf(calibration) && calibration[0].Length > SelfPrefix.Length);
+
     /// <summary>What the sequences will be at most. A file of ids is used whole, whatever the options say.</summary>
     public static CollectionSize SizeOf(QuantizationOptions options, ModelConfig config)
     {

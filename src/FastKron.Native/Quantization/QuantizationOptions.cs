@@ -124,7 +124,7 @@ public sealed record QuantizationOptions
         };
     }
 
-    /// <summary>Refuses a rate that no code has or that cannot be shared out, propagation without tokens, and centring of what is no gradient.</summary>
+    /// <summary>Refuses before the first minute of work what could not end well: rates, shares and scales out of range, or without what they need.</summary>
     /// <exception cref="ArgumentException">A value out of range, or without what it needs.</exception>
     internal void Check()
     {
@@ -135,8 +135,14 @@ public sealed record QuantizationOptions
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
                 $"--propagate {share}: expected 0 to 1, and above 0 factors that are made here or come from a folder with {CalibrationStage.IdsFile}"));
         }
-        if (Fisher is { Centering: not GradientCentering.None, Source: not FactorSource.FastKron } uncentred && FactorsFrom is null)
-            throw new ArgumentException($"--centre with --factors {uncentred.Source.ToText()}: only minibatch gradients have a mean that is taken away; leave it out, or give fastkron");
+        if (Fisher is { } fisher && FactorsFrom is null)
+        {
+            fisher.Check();
+            if (Tokens < fisher.Gradients && CalibrationStage.Counts(Calibration))
+                throw new ArgumentException($"--gradients {fisher.Gradients} of --tokens {Tokens}: expected at least one token for each gradient");
+        }
+        if (RelativeScale is { } scale && !(scale > 0 && double.IsFinite(scale)))
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"relative scale {scale}: expected a positive number, such as 0.9"));
         if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
         if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })

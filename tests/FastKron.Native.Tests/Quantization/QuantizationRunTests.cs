@@ -128,17 +128,18 @@ public sealed class QuantizationRunTests
         Assert.That(Factors("other", seed: 6, fisherSeed: 5), Is.Not.EqualTo(expected));
     }
 
+    // Before the model is loaded.
     [Test]
-    public void FactorRun_CentringWithoutGradients_IsRefused()
+    public void FactorRun_OptionsThatFailLate_AreRefusedAtOnce()
     {
         using var backend = new CpuBackend();
-        var options = new QuantizationOptions
+        QuantizationOptions options = new() { Model = SharedData.Model("tiny-qwen3"), Output = Path.Combine(_folder, "x"), Tokens = 512 };
+        Assert.Multiple(() =>
         {
-            Model = SharedData.Model("tiny-qwen3"),
-            Output = Path.Combine(_folder, "x"),
-            Fisher = new FisherOptions { Source = FactorSource.SketchA, Centering = GradientCentering.Mean },
-        };
-        Assert.That(() => FactorRun.Execute(options, backend), Throws.ArgumentException.With.Message.Contains("--centre with --factors sketch-a"));
+            Assert.That(() => FactorRun.Execute(options with { Fisher = new FisherOptions { Source = FactorSource.SketchA, Passes = 1 } }, backend), Throws.ArgumentException.With.Message.Contains("sketch-a"));
+            Assert.That(() => FactorRun.Execute(options with { Fisher = new FisherOptions { Gradients = 513 } }, backend), Throws.ArgumentException.With.Message.Contains("--gradients 513 of --tokens 512"));
+            Assert.That(() => QuantizationRun.QuantizeAsync(options with { RelativeScale = 0 }, backend, Digest(backend)), Throws.ArgumentException.With.Message.Contains("relative scale 0"));
+        });
         Assert.That(Directory.EnumerateFileSystemEntries(_folder), Is.Empty);
     }
 
