@@ -28,8 +28,11 @@ internal static partial class OperationCases
 
     // Copies of bits: exact.
     private static IEnumerable<OperationCase> PackCases =>
-        from codebook in new[] { TrellisCodes.Hybrid(2), TrellisCodes.Hybrid(3), TrellisCodes.Hybrid(4) }
-        from layout in Enum.GetValues<TrellisLayout>()
+        from codebook in new[]
+        {
+            TrellisCodes.Hybrid(2), TrellisCodes.Hybrid(3), TrellisCodes.Hybrid(4), TrellisCodes.OneMad(1), TrellisCodes.OneMad(3), TrellisCodes.OneMad(8),
+        }
+        from layout in codebook.Vector == 2 ? Enum.GetValues<TrellisLayout>() : [TrellisLayout.QtipPlain]
         select PackCase(codebook, layout, matrices: 2, tileRows: 4, tileColumns: 6);
 
     private static IEnumerable<OperationCase> BalanceCases =>
