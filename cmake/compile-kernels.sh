@@ -8,7 +8,11 @@ out=artifacts/ptx
 targets=(compute_80 compute_90a)
 flags=(-std=c++17 -lineinfo -I kernels -Werror all-warnings)
 
-nvcc=${NVCC:-$(command -v nvcc || true)}
+nvcc=$(command -v "${NVCC:-nvcc}" || true)
+if [ -n "${NVCC:-}" ] && [ -z "$nvcc" ]; then
+    echo "kernels: NVCC is $NVCC, expected a program" >&2
+    exit 1
+fi
 [ -n "$nvcc" ] || nvcc=artifacts/nvcc/bin/nvcc
 if [ ! -x "$nvcc" ]; then
     echo "kernels: no nvcc on PATH or in artifacts/nvcc; fetching one" >&2

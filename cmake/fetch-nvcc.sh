@@ -4,17 +4,22 @@
 set -euo pipefail
 prefix=$(realpath -m "${1:-$(dirname "$0")/../artifacts/nvcc}")
 [ -x "$prefix/bin/nvcc" ] && { echo "$prefix/bin/nvcc"; exit 0; }
+for tool in apt-get dpkg-deb; do
+    command -v $tool > /dev/null || { echo "fetch-nvcc: no $tool here; install nvcc 12.4 or newer yourself and put it on PATH" >&2; exit 1; }
+done
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+new=$prefix.partial    # becomes the prefix when it is whole
+trap 'rm -rf "$work" "$new"' EXIT
 mkdir -p "$work"/{lists/partial,cache/archives/partial,debs,root}
 
 # The machine's own mirror, suite trixie (the first that packages CUDA 12.4).
 mirror=$( (cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }'
-           cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '$1 == "URIs:" { print $2; exit }') | head -n 1)
+           cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '$1 == "URIs:" { print $2; exit }') | head -n 1) || true    # either kind of file may be missing
 [ -n "$mirror" ] || { echo "fetch-nvcc: no package source in /etc/apt; install nvcc 12.4 or newer yourself and put it on PATH" >&2; exit 1; }
-signed=$(ls /usr/share/keyrings/debian-archive-keyring.gpg 2>/dev/null | head -n 1)
-echo "deb ${signed:+[signed-by=$signed] }$mirror trixie main contrib non-free" > "$work/sources.list"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+signed=$([ ! -f $keyring ] || echo "[signed-by=$keyring] ")
+echo "deb $signed$mirror trixie main contrib non-free" > "$work/sources.list"
 options=(-o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none)
 apt-get "${options[@]}" -qq update
 (cd "$work/debs" && apt-get "${options[@]}" -qq download nvidia-cuda-toolkit libnvvm4 nvidia-cuda-dev libcu++-dev libcub-dev)
@@ -25,18 +30,18 @@ for deb in "$work"/debs/*.deb; do
     esac
 done
 
-rm -rf "$prefix"
-mkdir -p "$prefix/bin" "$prefix/lib"
-cp -a "$work/root/usr/include" "$prefix/include"
-find "$work/root/usr" -name 'libnvvm.so*' -exec cp -a {} "$prefix/lib/" \;
-find "$work/root/usr" -name 'libdevice*.bc' -exec cp {} "$prefix/lib/" \;
-# The tools lie in several folders (bin, lib/cuda, lib/nvidia-cuda-toolkit/bin); the last copy of a name is the program, not Debian's wrapper.
+rm -rf "$new"
+mkdir -p "$new/bin" "$new/lib"
+cp -a "$work/root/usr/include" "$new/include"
+find "$work/root/usr" -name 'libnvvm.so*' -exec cp -a {} "$new/lib/" \;
+find "$work/root/usr" -name 'libdevice*.bc' -exec cp {} "$new/lib/" \;
+# The tools lie in several folders (bin, lib/cuda, lib/nvidia-cuda-toolkit/bin); of one name the large file is the program, the other Debian's wrapper.
 for tool in nvcc ptxas cicc cudafe++ fatbinary nvlink cuobjdump nvdisasm; do
     path=$(find "$work/root/usr" -type f -name "$tool" -size +100k | head -n 1)
     [ -n "$path" ] || { echo "fetch-nvcc: no $tool in the packages" >&2; exit 1; }
-    cp "$path" "$prefix/bin/$tool"
+    cp "$path" "$new/bin/$tool"
 done
-cat > "$prefix/bin/nvcc.profile" <<PROFILE
+cat > "$new/bin/nvcc.profile" <<PROFILE
 TOP              = $prefix
 NVVMIR_LIBRARY_DIR = $prefix/lib
 LD_LIBRARY_PATH += $prefix/lib
@@ -46,5 +51,7 @@ LIBRARIES       =+ \$(_SPACE_) "-L$prefix/lib"
 CUDAFE_FLAGS    +=
 PTXAS_FLAGS     +=
 PROFILE
-"$prefix/bin/nvcc" --version > /dev/null
+"$new/bin/nvcc" --version > /dev/null
+rm -rf "$prefix"
+mv "$new" "$prefix"
 echo "$prefix/bin/nvcc"
