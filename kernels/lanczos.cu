@@ -21,8 +21,8 @@ template <typename T, int Size> struct alignas(Size * sizeof(T)) Pack
     T values[Size];
 };
 
-// coefficients (count) f64: c_i, or null for y = x. products (count + 1, blocks) f64: block b's part of <q_i, y>, i <
-// count, where wanted, and of <y, y>. Launch: grid (blocks), block (SweepThreads); length in elements, a
+// coefficients (count) f64: c_i, or null for y = x. products f64: where projects, (count, blocks), block b's part of
+// <q_i, y>; else (1, blocks), its part of <y, y>. Launch: grid (blocks), block (SweepThreads); length in elements, a
 // multiple of Size, as are the addresses. Count: most vectors, which the registers hold.
 template <typename T, int Size, int Count>
 __device__ __forceinline__ void sweep(T* x, const Basis& basis, const double* coefficients, double* products,

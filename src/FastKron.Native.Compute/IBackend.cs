@@ -6,9 +6,9 @@ namespace FastKron.Native.Compute;
 /// <summary>The one list of numeric operations. Models, solvers and the quantizer are written against it once.</summary>
 /// <remarks>
 /// Operations enqueue and return; only copies to the host, scalar results and <see cref="Synchronize"/> wait. Matrices are row-major views
-/// (<see cref="Tensor"/>). Unless stated, arguments must not overlap, and sums are kept in float32. A shape or type that does not fit throws
-/// <see cref="ArgumentException"/> before anything is written; so does an index outside its table on the host. On a device, where looking at indices
-/// would mean waiting, the row of such an index becomes NaN.
+/// (<see cref="Tensor"/>). Unless stated, what is written must not overlap another argument, and sums are kept in float32. A shape, type or memory that does
+/// not fit throws <see cref="ArgumentException"/> before anything is written; so does an index outside its table on the host. On a device, where looking at
+/// indices would mean waiting, the row of such an index becomes NaN. Shapes are (rows, columns); T is the number of tokens.
 /// </remarks>
 public interface IBackend : IDisposable
 {
@@ -45,7 +45,8 @@ public interface IBackend : IDisposable
     /// <summary>Copies element by element, changing the type where it differs (to nearest even). Same shape; either may have gaps between rows.</summary>
     void Convert(Tensor source, Tensor destination);
 
-    /// <summary>Sets every element.</summary>
+    /// <summary>Sets every element to a number, rounded to the type once, to nearest even.</summary>
+    /// <exception cref="OverflowException">An integer type that does not hold it.</exception>
     void Fill(Tensor destination, double value);
 
     /// <summary>Allocates an uninitialised host tensor for <see cref="StartCopy"/>; page-locked where a device copies. The caller disposes it.</summary>
@@ -139,7 +140,7 @@ public interface IBackend : IDisposable
     /// <param name="failures">(matrices, 1) I32, out: as of <see cref="InverseRoots"/>; where it is not 0, the matrix's h, l and d are undefined.</param>
     void BlockLdl(Tensor h, int block, Tensor l, Tensor d, Tensor failures);
 
-    // ---- Transformer (activations F32 or BF16, statistics F32) ----
+    // ---- Transformer: all activations of a call have one type, F32, or on a GPU F32 or BF16; weights of norms, tables and statistics are F32 ----
 
     /// <summary>y[t] ← table[ids[t]].</summary>
     /// <param name="ids">(1, T) I32.</param>
@@ -148,14 +149,24 @@ public interface IBackend : IDisposable
     void Embedding(Tensor ids, Tensor table, Tensor y);
 
     /// <summary>y ← x / √(mean(x²) + epsilon) ∘ weight, over groups of weight.Columns columns (a row may hold several groups: q/k norms per head).</summary>
+    /// <param name="x">(T, groups · width).</param>
+    /// <param name="weight">(1, width).</param>
+    /// <param name="epsilon">Added to the mean square.</param>
+    /// <param name="y">Like x, out.</param>
     /// <remarks>Source: arXiv:1910.07467.</remarks>
     void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y);
 
     /// <summary>dx ← (accumulate ? dx : 0) + gradient of <see cref="RmsNorm"/> with respect to x.</summary>
+    /// <param name="dy">Gradient of y, like x.</param>
+    /// <param name="x">As it was given.</param>
+    /// <param name="weight">Likewise.</param>
+    /// <param name="epsilon">Likewise.</param>
+    /// <param name="dx">Like x.</param>
+    /// <param name="accumulate">Whether the old dx is kept.</param>
     void RmsNormBackward(Tensor dy, Tensor x, Tensor weight, float epsilon, Tensor dx, bool accumulate);
 
     /// <summary>Rotates the halves of every head in place: (x1, x2) ← (x1 cos − x2 sin, x2 cos + x1 sin); inverse: with −sin, which is also the backward pass.</summary>
-    /// <param name="x">(T, heads · headDimension).</param>
+    /// <param name="x">(T, heads · headDimension); overwritten.</param>
     /// <param name="positions">(1, T) I32: row of the tables for each token.</param>
     /// <param name="cosines">(positions, headDimension/2) F32.</param>
     /// <param name="sines">Like cosines.</param>
@@ -168,21 +179,30 @@ public interface IBackend : IDisposable
     /// <param name="k">(keys, keyHeads · headDimension).</param>
     /// <param name="v">Like k.</param>
     /// <param name="layout">Heads and the row ranges of each sequence.</param>
-    /// <param name="output">(T, heads · headDimension).</param>
+    /// <param name="output">(T, heads · headDimension), out.</param>
     /// <param name="logSumExp">(T, heads) F32, out: ln Σ exp(scores), kept for the backward pass; null if not wanted.</param>
     void Attention(Tensor q, Tensor k, Tensor v, AttentionLayout layout, Tensor output, Tensor? logSumExp);
 
-    /// <summary>Gradients of <see cref="Attention"/>; dq, dk, dv are overwritten. Scores are recomputed from logSumExp.</summary>
-    /// <remarks>Sequences must not share keys; keys that belong to none get gradient 0.</remarks>
+    /// <summary>Gradients of <see cref="Attention"/>. Scores are recomputed from logSumExp.</summary>
+    /// <param name="dOutput">Gradient of output, like it.</param>
+    /// <param name="q">As it was given, and k, v, output, logSumExp as they were given or came out.</param>
+    /// <param name="k">See q.</param>
+    /// <param name="v">See q.</param>
+    /// <param name="output">See q.</param>
+    /// <param name="logSumExp">See q.</param>
+    /// <param name="layout">As it was given, with sequences that do not share keys.</param>
+    /// <param name="dq">Like q, out.</param>
+    /// <param name="dk">Like k, out; 0 for keys that belong to no sequence.</param>
+    /// <param name="dv">Like v, out, likewise.</param>
     void AttentionBackward(Tensor dOutput, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, AttentionLayout layout, Tensor dq, Tensor dk, Tensor dv);
 
-    /// <summary>y ← gate · σ(gate) ∘ up. Source: arXiv:2002.05202.</summary>
+    /// <summary>y ← gate · σ(gate) ∘ up, element by element; three activations of one shape. Source: arXiv:2002.05202.</summary>
     void SwiGlu(Tensor gate, Tensor up, Tensor y);
 
-    /// <summary>Gradients of <see cref="SwiGlu"/>; dGate and dUp are overwritten.</summary>
+    /// <summary>Gradients of <see cref="SwiGlu"/>, dy like y; dGate and dUp, like gate and up, are overwritten.</summary>
     void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp);
 
-    /// <summary>y ← x + y, the residual connection. Activation types.</summary>
+    /// <summary>y ← x + y, the residual connection; two activations of one shape.</summary>
     void Add(Tensor x, Tensor y);
 
     /// <summary>losses[t] ← ln Σ exp(logits[t]) − logits[t, labels[t]]; 0 where the label is negative (ignored).</summary>
@@ -192,6 +212,9 @@ public interface IBackend : IDisposable
     void CrossEntropy(Tensor logits, Tensor labels, Tensor losses);
 
     /// <summary>logits ← scale · (softmax(logits) − onehot(labels)); rows with a negative label become 0.</summary>
+    /// <param name="logits">(T, vocabulary); overwritten by the gradient.</param>
+    /// <param name="labels">(1, T) I32.</param>
+    /// <param name="scale">Gradient of a token's loss.</param>
     void CrossEntropyBackward(Tensor logits, Tensor labels, float scale);
 
     /// <summary>Draws labels[t] from softmax(logits[t]) by the Gumbel argmax: argmax_v logits[t, v] − ln(−ln u), u = Uniform of Philox word v; ties to the lowest v.</summary>
