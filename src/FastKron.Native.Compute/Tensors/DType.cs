@@ -25,12 +25,9 @@ public enum DType
 /// <summary>Sizes and names of <see cref="DType"/> values.</summary>
 public static class DTypes
 {
+    // In the order of the type's members. A lookup is inlined: rows are taken by the million.
+    private static ReadOnlySpan<byte> Sizes => [4, 8, 2, 2, 4, 2];
+
     /// <summary>Size of one element in bytes.</summary>
-    public static int Size(this DType type) => type switch
-    {
-        DType.F64 => 8,
-        DType.F32 or DType.I32 => 4,
-        DType.BF16 or DType.F16 or DType.U16 => 2,
-        _ => throw new ArgumentOutOfRangeException(nameof(type)),
-    };
+    public static int Size(this DType type) => Sizes[(int)type];
 }

@@ -79,26 +79,28 @@ internal sealed class InputDrift : IDisposable
     // sum ← sum + (a − b)ᵀ x / tokens; the difference is taken in float32.
     private void AddProduct(Tensor a, Tensor b, Tensor x, Tensor sum)
     {
-        using Tensor difference = _backend.Allocate(DType.F32, a.Rows, a.Columns), wide = _backend.Allocate(DType.F32, b.Rows, b.Columns);
-        using Tensor narrow = _backend.Allocate(x.Type, a.Rows, a.Columns);
-        _backend.Convert(a, difference);
-        _backend.Convert(b, wide);
-        _backend.Axpy(-1, wide, difference);
-        _backend.Convert(difference, narrow);
-        _backend.MatMul(narrow, true, x, false, sum, 1.0 / _tokens, 1);
+        using Tensor difference = Converted(a, DType.F32);
+        using Tensor? wide = b.Type == DType.F32 ? null : Converted(b, DType.F32);
+        _backend.Axpy(-1, wide ?? b, difference);
+        using Tensor? narrow = x.Type == DType.F32 ? null : Converted(difference, x.Type);
+        _backend.MatMul(narrow ?? difference, true, x, false, sum, 1.0 / _tokens, 1);
+    }
+
+    private Tensor Converted(Tensor x, DType type)
+    {
+        Tensor converted = _backend.Allocate(type, x.Rows, x.Columns);
+        _backend.Convert(x, converted);
+        return converted;
     }
 
     private Tensor Root(string name)
     {
-        using Tensor work = _backend.Allocate(DType.F64, _moment.Rows, _moment.Columns);
-        _backend.Convert(_moment, work);
+        using Tensor work = Converted(_moment, DType.F64);
         _backend.AddToDiagonal(work, Ridge * _backend.MeanDiagonal(_moment));
         int failed = _backend.InverseRoot(work, out _);
         if (failed != 0)
             throw new ArithmeticException($"{name}: the second moment of its inputs in the quantized model has no positive pivot at row {failed} of {work.Rows}, expected finite inputs, not all zero");
-        Tensor root = _backend.Allocate(DType.F32, work.Rows, work.Columns);
-        _backend.Convert(work, root);
-        return root;
+        return Converted(work, DType.F32);
     }
 
     private Tensor Zero(int rows, int columns)
