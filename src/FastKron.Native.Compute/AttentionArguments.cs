@@ -1,5 +1,5 @@
-using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Tensors;
+using static FastKron.Native.Compute.Tensors.TensorArguments;
 
 namespace FastKron.Native.Compute;
 
@@ -69,12 +69,5 @@ internal static class AttentionArguments
             }
             end = sequence.KeyStart + sequence.KeyCount;
         }
-    }
-
-    private static void Require(
-        Tensor tensor, bool onHost, DType type, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
-    {
-        if (tensor.IsHost != onHost || tensor.Type != type || tensor.Rows != rows || tensor.Columns != columns)
-            throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in {(onHost ? "host" : "device")} memory, found {tensor}", name);
     }
 }

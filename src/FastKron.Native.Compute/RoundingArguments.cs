@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Tensors;
 
 namespace FastKron.Native.Compute;
@@ -16,7 +15,7 @@ internal static class RoundingArguments
             TensorArguments.RequireMemory(tile, onHost);
             TensorArguments.RequireType(tile, DType.F32);
             TensorArguments.RequireShape(tile, stack.Matrices * diagonal.Count, TrellisCodebook.TileSize);
-            RequireContiguous(tile);
+            TensorArguments.RequireContiguous(tile);
         }
     }
 
@@ -28,8 +27,8 @@ internal static class RoundingArguments
         TensorArguments.RequireType(s, DType.F32);
         TensorArguments.RequireType(losses, DType.F64);
         TensorArguments.RequireShape(losses, losses.Rows, 1);
-        RequireContiguous(s);
-        RequireContiguous(losses);
+        TensorArguments.RequireContiguous(s);
+        TensorArguments.RequireContiguous(losses);
         if (losses.Rows == 0 || s.Rows % (losses.Rows * TileDiagonal.TileRows) != 0 || s.Columns % TileDiagonal.TileRows != 0)
             throw new ArgumentException($"s: expected {losses.Rows} matrices of whole {TileDiagonal.TileRows} x {TileDiagonal.TileRows} tiles, found {s}", nameof(s));
         RequireBlocks(onHost, dOut, s.Rows);
@@ -43,7 +42,7 @@ internal static class RoundingArguments
         foreach (Tensor tensor in new[] { w, r, c })
         {
             TensorArguments.RequireMemory(tensor, onHost);
-            RequireContiguous(tensor);
+            TensorArguments.RequireContiguous(tensor);
         }
         TensorArguments.RequireType(w, DType.F32);
         TensorArguments.RequireType(r, DType.F64);
@@ -60,13 +59,6 @@ internal static class RoundingArguments
             throw new ArgumentException($"{diagonal} leaves a matrix of {tileRows} x {tileColumns} tiles", nameof(diagonal));
     }
 
-    /// <summary>Requires rows that follow each other without gaps.</summary>
-    public static void RequireContiguous(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
-    {
-        if (!tensor.IsContiguous)
-            throw new ArgumentException($"{name}: expected rows without gaps, found {tensor}", name);
-    }
-
     private static void RequireBlocks(bool onHost, Tensor? d, int rows)
     {
         if (d is null)
@@ -74,6 +66,6 @@ internal static class RoundingArguments
         TensorArguments.RequireMemory(d, onHost);
         TensorArguments.RequireType(d, DType.F64);
         TensorArguments.RequireShape(d, rows, TileDiagonal.TileRows);
-        RequireContiguous(d);
+        TensorArguments.RequireContiguous(d);
     }
 }

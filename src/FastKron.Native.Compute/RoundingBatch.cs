@@ -61,7 +61,7 @@ public sealed class RoundingBatch
         TensorArguments.RequireMemory(tensor, W.IsHost, name);
         TensorArguments.RequireType(tensor, DType.F32, name);
         TensorArguments.RequireShape(tensor, rows, columns, name);
-        RoundingArguments.RequireContiguous(tensor, name);
+        TensorArguments.RequireContiguous(tensor, name);
         if (tensor.Address % Alignment != 0)
             throw new ArgumentException($"{name}: expected its first element at a multiple of {Alignment} bytes, found {tensor}", name);
     }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Tensors;
+using static FastKron.Native.Compute.Tensors.TensorArguments;
 
 namespace FastKron.Native.Compute;
 
@@ -119,12 +120,6 @@ internal static class TransformerArguments
     {
         if (tensor.IsHost != onHost || (tensor.Type != DType.F32 && (onHost || tensor.Type != DType.BF16)))
             throw new ArgumentException($"{name}: expected {(onHost ? "F32 in host" : "F32 or BF16 in device")} memory, found {tensor}", name);
-    }
-
-    private static void Require(Tensor tensor, bool onHost, DType type, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
-    {
-        if (tensor.IsHost != onHost || tensor.Type != type || tensor.Rows != rows || tensor.Columns != columns)
-            throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in {(onHost ? "host" : "device")} memory, found {tensor}", name);
     }
 
     private static void RequireIndices(Tensor tensor, bool onHost, int count, int lowest, int limit, [CallerArgumentExpression(nameof(tensor))] string name = "")

@@ -71,8 +71,8 @@ internal static class TrellisArguments
         if (tileColumns < 1 || codes.Rows % (matrices * tileColumns) != 0)
             throw new ArgumentException($"codes: expected rows of a multiple of {matrices} x {tileColumns} tiles, found {codes}", nameof(codes));
         TensorArguments.RequireShape(codes, codes.Rows, codebook.PackedWords);
-        RoundingArguments.RequireContiguous(states);
-        RoundingArguments.RequireContiguous(codes);
+        TensorArguments.RequireContiguous(states);
+        TensorArguments.RequireContiguous(codes);
         int tileRows = codes.Rows / (matrices * tileColumns);
         TrellisPacking.CheckSizes(layout, tileRows * TileDiagonal.TileRows, tileColumns * TileDiagonal.TileRows);
         RoundingArguments.RequireInside(diagonal, tileRows, tileColumns);
@@ -86,7 +86,6 @@ internal static class TrellisArguments
         TensorArguments.RequireMemory(codes, onHost);
         TensorArguments.RequireType(codes, DType.U16);
         TensorArguments.RequireShape(codes, weights.Rows / 16 * (weights.Columns / 16), weights.Codebook.PackedWords);
-        if (!codes.IsContiguous)
-            throw new ArgumentException($"codes: expected contiguous rows, found {codes}", nameof(weights));
+        TensorArguments.RequireContiguous(codes);
     }
 }

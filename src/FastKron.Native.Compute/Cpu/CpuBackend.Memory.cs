@@ -10,7 +10,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Upload<T>(ReadOnlySpan<T> source, Tensor destination) where T : unmanaged
     {
-        TensorArguments.RequireHost(destination);
+        TensorArguments.RequireMemory(destination, onHost: true);
         TensorArguments.RequireElements<T>(destination, source.Length);
         for (int row = 0; row < destination.Rows; row++)
             source.Slice(row * destination.Columns, destination.Columns).CopyTo(destination.Row<T>(row));
@@ -19,7 +19,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Download<T>(Tensor source, Span<T> destination) where T : unmanaged
     {
-        TensorArguments.RequireHost(source);
+        TensorArguments.RequireMemory(source, onHost: true);
         TensorArguments.RequireElements<T>(source, destination.Length);
         for (int row = 0; row < source.Rows; row++)
             source.Row<T>(row).CopyTo(destination.Slice(row * source.Columns, source.Columns));
@@ -40,7 +40,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void Fill(Tensor destination, double value)
     {
-        TensorArguments.RequireHost(destination);
+        TensorArguments.RequireMemory(destination, onHost: true);
         var pieces = new ElementPieces(destination, destination);
         For(pieces.Length, pieces.Count, index =>
         {

@@ -55,13 +55,6 @@ internal static class TensorArguments
             throw new ArgumentException($"{name}: expected {(result.Type == DType.F64 ? "F64" : "F32, BF16 or F16")} as the result is {result.Type}, found {tensor}", name);
     }
 
-    /// <summary>Requires memory that the CPU can read.</summary>
-    public static void RequireHost(Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
-    {
-        if (!tensor.IsHost)
-            throw new ArgumentException($"{name}: expected host memory, found {tensor}", name);
-    }
-
     /// <summary>Requires memory of the kind that a backend computes in.</summary>
     public static void RequireMemory(Tensor tensor, bool onHost, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
@@ -87,11 +80,11 @@ internal static class TensorArguments
             throw new ArgumentException($"expected {tensor.Length} elements for {tensor}, found {length}", nameof(tensor));
     }
 
-    /// <summary>Requires a host tensor of one type and shape.</summary>
-    public static void RequireHost(Tensor tensor, DType type, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    /// <summary>Requires one kind of memory, type and shape (rows, columns).</summary>
+    public static void Require(Tensor tensor, bool onHost, DType type, int rows, int columns, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
-        if (!tensor.IsHost || tensor.Type != type || tensor.Rows != rows || tensor.Columns != columns)
-            throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in host memory, found {tensor}", name);
+        if (tensor.IsHost != onHost || tensor.Type != type || tensor.Rows != rows || tensor.Columns != columns)
+            throw new ArgumentException($"{name}: expected {type} ({rows}, {columns}) in {(onHost ? "host" : "device")} memory, found {tensor}", name);
     }
 
     /// <summary>Checks <see cref="IBackend.StartCopy"/>.</summary>
