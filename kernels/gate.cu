@@ -107,7 +107,7 @@ __device__ __forceinline__ void add(T* y, const T* x, size_t yStride, size_t xSt
 }
 
 #define GATE_KERNELS(SUFFIX, T)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) swiglu_##SUFFIX(                                  \
+    extern "C" __global__ void __launch_bounds__(ElementwiseThreads, ElementwiseBlocks) swiglu_##SUFFIX(               \
         T* __restrict__ y, const T* __restrict__ gate, const T* __restrict__ up, size_t yStride, size_t gateStride,    \
         size_t upStride, size_t rows, size_t columns, int aligned)                                                     \
     {                                                                                                                  \

@@ -4,8 +4,8 @@
 // Numerics  y in the type of x, one rounding for each q_i; products summed in f64, in an order that only sizes decide.
 // Source    B. Parlett, "The Symmetric Eigenvalue Problem" (1980), section 6.9: twice is enough.
 #include "device/reduce.cuh"
+#include "device/types.cuh"
 #include <cstddef>
-#include <cstdint>
 
 constexpr int SweepThreads = 256;
 
@@ -14,11 +14,6 @@ constexpr int BasisLimit = 34;
 struct Basis
 {
     const void* vectors[BasisLimit];
-};
-
-template <typename T, int Size> struct alignas(Size * sizeof(T)) Pack
-{
-    T values[Size];
 };
 
 // coefficients (count) f64: c_i, or null for y = x. products f64: where projects, (count, blocks), block b's part of
@@ -115,12 +110,12 @@ extern "C" __global__ void __launch_bounds__(SweepThreads)
         totals[blockIdx.x] = sum;
 }
 
-#define SWEEP(NAME, T, SIZE, COUNT)                                                                                         \
+#define SWEEP(NAME, T, SIZE, COUNT)                                                                                    \
     extern "C" __global__ void __launch_bounds__(SweepThreads)                                                         \
         NAME(T* __restrict__ x, const __grid_constant__ Basis basis, const double* __restrict__ coefficients,          \
              double* __restrict__ products, size_t length, int count, int projects)                                    \
     {                                                                                                                  \
-        sweep<T, SIZE, COUNT>(x, basis, coefficients, products, length, count, projects);                                    \
+        sweep<T, SIZE, COUNT>(x, basis, coefficients, products, length, count, projects);                              \
     }
 
 SWEEP(sweep_8_f32, float, 4, 8)
