@@ -196,7 +196,7 @@ public sealed class GradientSweepTests(string backendName)
     [Test]
     public void Collect_Activation_GivesSecondMomentsOfTheInputs()
     {
-        Dictionary<string, float[]> moments = Moments(new FisherOptions { MicroBatchTokens = 16 });
+        Dictionary<string, (float[] Factor, double Scale)> moments = Moments(new FisherOptions { MicroBatchTokens = 16 });
         Assert.That(moments, Has.Count.EqualTo(7 * Layers));
         var observer = new MomentObserver();
         foreach (IReadOnlyList<int[]> minibatch in Minibatches)
@@ -205,10 +205,11 @@ public sealed class GradientSweepTests(string backendName)
         {
             double trace = Dense.Trace(sum) / sum.GetLength(0);
             float[] expected = [.. sum.Cast<double>().Select(v => (float)(v / trace))];
-            Assert.That(RelativeError(moments[name], expected), Is.LessThan(1e-5), name);
+            Assert.That(RelativeError(moments[name].Factor, expected), Is.LessThan(1e-5), name);
+            Assert.That(moments[name].Scale, Is.EqualTo(trace / Minibatches.Sum(m => m.Sum(s => s.Length))).Within(1e-3).Percent, "a mean over tokens");
         }
-        Assert.That(moments["model.layers.2.self_attn.k_proj"], Is.EqualTo(moments["model.layers.2.self_attn.q_proj"]), "one input");
-        Assert.That(moments["model.layers.2.self_attn.o_proj"], Is.Not.EqualTo(moments["model.layers.2.self_attn.q_proj"]));
+        Assert.That(moments["model.layers.2.self_attn.k_proj"].Factor, Is.EqualTo(moments["model.layers.2.self_attn.q_proj"].Factor), "one input");
+        Assert.That(moments["model.layers.2.self_attn.o_proj"].Factor, Is.Not.EqualTo(moments["model.layers.2.self_attn.q_proj"].Factor));
     }
 
     [Test]
@@ -257,13 +258,13 @@ public sealed class GradientSweepTests(string backendName)
         return gradient.AsSpan<float>().ToArray();
     }
 
-    private Dictionary<string, float[]> Moments(FisherOptions options)
+    private Dictionary<string, (float[] Factor, double Scale)> Moments(FisherOptions options)
     {
-        var moments = new Dictionary<string, float[]>();
+        var moments = new Dictionary<string, (float[] Factor, double Scale)>();
         new FisherCollector(_model, options with { Source = FactorSource.Activation }).Collect(Minibatches, _ => true, factors =>
         {
             Assert.That(factors.HOut, Is.Null);
-            moments.Add(factors.Name, factors.HIn!.AsSpan<float>().ToArray());
+            moments.Add(factors.Name, (factors.HIn!.AsSpan<float>().ToArray(), factors.Evidence.Scale));
         });
         return moments;
     }

@@ -109,6 +109,39 @@ public sealed class SketchSolverTests
         Assert.That(first.AsSpan<float>().ToArray(), Is.EqualTo(second.AsSpan<float>().ToArray()).Within((float)(Tolerance * _backend.Norm(second))));
     }
 
+    // Tokens are weighed in chunks, and so are token Grams: their sum must not depend on where one ends.
+    [Test]
+    public void Apply_MoreTokensThanAChunk_SumsAllChunks([Values] KroneckerSide side)
+    {
+        using var data = new Data(this, [.. Enumerable.Repeat(1, TokenStream.ChunkTokens + 100)]);
+        using TokenStream tokens = data.Tokens(FactorSource.SketchA);
+        using SequenceStream grams = data.SequenceGradients(FactorSource.SketchB, tokenGrams: true);
+        (Tensor given, Tensor produced) = side == KroneckerSide.Rows ? (data.X, data.D) : (data.D, data.X);
+        double[,] v = Dense.Spd([.. Enumerable.Range(1, given.Columns).Select(k => 1.0 / k)], 5), expected = Moment(produced, t => Quadratic(v, given, t) / given.Rows);
+        using Tensor vTensor = Dense.ToTensor(_backend, v, DType.F32), result = _backend.Allocate(DType.F32, produced.Columns, produced.Columns);
+        foreach (IKrausStream stream in new IKrausStream[] { tokens, grams })
+        {
+            stream.Apply(side, vTensor, result);
+            Assert.That(Dense.ToArray(result), Is.EqualTo(expected).Within(Tolerance * Dense.Norm(expected)), stream.Source);
+        }
+    }
+
+    // 17 gradients of 16 MB, of which 16 make a stack. The inputs are long, so that the products are not.
+    [Test]
+    public void Gram_MoreGradientsThanAStack_SumsAllStacks()
+    {
+        const int Wide = 1 << 18, Count = 17;
+        using Tensor x = RandomModel.Normal(_backend, Count, Wide, item: 3), d = RandomModel.Normal(_backend, Count, 16, item: 4), result = _backend.Allocate(DType.F32, 16, 16);
+        using var stream = new SequenceStream(_backend, "linear", FactorSource.SketchB, 16, Wide, Count, DType.F32) { TokenGrams = false };
+        List<MicroBatch> batches = MicroBatch.Cut(_model, [[.. Enumerable.Range(0, Count).Select(i => RandomModel.Ids(1, 40, (uint)i))]], tokens: Count);
+        stream.Append(batches[0], x, d);
+        MicroBatch.Release(batches);
+        stream.Gram(KroneckerSide.Rows, null, result);
+        double[] squares = [.. Enumerable.Range(0, Count).Select(t => System.Numerics.Tensors.TensorPrimitives.SumOfSquares<float>(x.Row<float>(t)) / (double)Count)];
+        double[,] expected = Moment(d, t => squares[t]);
+        Assert.That(Dense.ToArray(result), Is.EqualTo(expected).Within(Tolerance * Dense.Norm(expected)));
+    }
+
     [Test]
     public void Solve_PerSequenceLikelihood_EqualsAStackOfTheSequencesGradients([Values] SolverKind solver)
     {

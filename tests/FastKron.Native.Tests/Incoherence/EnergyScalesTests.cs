@@ -38,6 +38,18 @@ public sealed class EnergyScalesTests
         Assert.That(EnergyScales.Of(backend, tensor, 1)[0], Is.SameAs(EnergyScales.None));
     }
 
+    // One side is reason enough.
+    [Test]
+    public void Of_OneSideUnequal_ScalesIt([Values] bool rows)
+    {
+        using IBackend backend = Backends.Create("cpu");
+        using Tensor tensor = DenseMatrix.From(48, 96, (i, j) => 1 + (rows ? i : j) % 3).Upload(backend);
+        EnergyScales scales = EnergyScales.Of(backend, tensor, 1)[0];
+        (float[] scaled, float[] equal) = rows ? (scales.Output, scales.Input) : (scales.Input, scales.Output);
+        Assert.That(scaled.Select(s => s / scaled[0]), Is.EqualTo(scaled.Select((_, i) => 1.0 + i % 3)).Within(0.01), "1/d: input scales have 8 bits");
+        Assert.That(equal, Is.All.EqualTo(1).Within(1e-3));
+    }
+
     [Test]
     public void Of_ZeroRowsAndColumns_KeepsThemFinite()
     {
