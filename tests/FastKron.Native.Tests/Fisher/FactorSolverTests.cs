@@ -265,6 +265,24 @@ public sealed class FactorSolverTests(string backendName)
         }
     }
 
+    // A resumed collection fits fewer linears side by side than one that was not stopped.
+    [Test]
+    public void SolveTogether_SeveralLinears_GivesEachTheBitsItGetsAlone()
+    {
+        (int Rows, int Columns)[] shapes = [(48, 80), (80, 48), (48, 48)];
+        GradientStack[] stacks = [.. shapes.Select((shape, i) => Dense.Stack(_backend, [Dense.Normal(shape.Rows, shape.Columns, 98), Dense.Normal(shape.Rows, shape.Columns, 99 + (uint)i)], DType.BF16))];
+        IReadOnlyList<SolvedFactors> together = LikelihoodSolver.SolveTogether(stacks, new SolverOptions());
+        for (int i = 0; i < stacks.Length; i++)
+        {
+            using GradientStack stack = stacks[i];
+            using SolvedFactors fitted = together[i], alone = FactorSolvers.Solve(stack, new SolverOptions());
+            Assert.That(Dense.ToArray(_backend, fitted.HOut), Is.EqualTo(Dense.ToArray(_backend, alone.HOut)));
+            Assert.That(Dense.ToArray(_backend, fitted.HIn), Is.EqualTo(Dense.ToArray(_backend, alone.HIn)));
+            Assert.That(fitted.Evidence.LogLikelihood, Is.EqualTo(alone.Evidence.LogLikelihood));
+            Assert.That(fitted.Evidence.Scale, Is.EqualTo(alone.Evidence.Scale));
+        }
+    }
+
     [Test]
     public void Solve_Cancelled_Throws([Values] SolverKind kind)
     {

@@ -46,6 +46,20 @@ public sealed class DampedFactorTests
         Assert.That(BlockFactor.Of(h).Damping, Is.EqualTo(damping).Within(1e-12));
     }
 
+    // Factors go to the device in strips of 1,024 rows; the diagonal says whether each row came to its place.
+    [Test]
+    public void Factorise_MoreRowsThanAStrip_LoadsEveryRow()
+    {
+        const int Size = 1040;
+        using var backend = new CpuBackend();
+        using Tensor h = Tensor.AllocateHost(DType.F32, Size, Size), lower = backend.Allocate(DType.F32, Size, Size), diagonal = backend.Allocate(DType.F64, Size, 16);
+        h.AsSpan<float>().Clear();
+        for (int i = 0; i < Size; i++)
+            h.Row<float>(i)[i] = 1 + i;
+        Assert.That(DampedFactor.Factorise(backend, [h], [null], 0.01, lower, diagonal)[0].Failure, Is.Null);
+        Assert.That(Enumerable.Range(0, Size).Select(i => diagonal.Row<double>(i)[i % 16]), Is.EqualTo(Enumerable.Range(0, Size).Select(i => (1 + i) / ((Size + 1) / 2.0) + 0.01)).Within(1e-12));
+    }
+
     [Test]
     public void Factorise_Negated_GivesTheSameFactor()
     {
