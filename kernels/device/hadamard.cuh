@@ -1,4 +1,4 @@
-// The pieces of a Hadamard pass that work on a tile in shared memory: places, butterflies, other blocks' memory, the base matrix on tensor cores.
+// The pieces of a Hadamard pass that work on a tile in shared memory: places, butterflies, the base matrix on tensor cores.
 // Everything but the base moves whole chunks of 16 bytes.
 #pragma once
 

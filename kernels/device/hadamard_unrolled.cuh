@@ -1,8 +1,8 @@
 // The steps of kernels/hadamard_unrolled.cu.
 //
-// Index of an element on the transformed axis, from the highest bits: line | rank of the block in its cluster | place in the line. Step 1 transforms
-// over the lines, the rounds over the place, the last one also over the rank. A tile has its lines one after the other in shared memory; a
-// line has the adjacent columns of a tile innermost.
+// Index of an element on the transformed axis, from the highest bits: line | rank of the block in its cluster | place in the line. Step 1
+// transforms over the lines, the rounds over the place, the last one also over the rank. A tile has its lines one after the other in
+// shared memory; a line has the adjacent columns of a tile innermost.
 #pragma once
 
 #include "hadamard.cuh"
@@ -92,24 +92,19 @@ template <int Log, typename T> struct UnrolledUnits
     }
 };
 
-// Columns go to shared memory before step 1: a thread has several of them, and all of the tile is under way at once.
-template <typename T> __device__ __forceinline__ void stage_columns(const UnrolledTile<T>& tile)
+// Memory comes in whole lines, of which the columns of a tile may be a part: the second level keeps the rest for the neighbours.
+__device__ __forceinline__ float load_line(const float* address)
 {
-    const UnrolledPass& pass = tile.pass;
-    int rank_place = tile.rank << (pass.line_bits - pass.cluster_bits);
-#pragma unroll 2
-    for (int i = threadIdx.x; i < tile.lines << tile.chunk_bits; i += blockDim.x)
-    {
-        int line = i >> tile.chunk_bits, chunk = i & ((1 << tile.chunk_bits) - 1), inner = chunk * ChunkElements<T>;
-        int side = inner & ((1 << pass.width_bits) - 1), axis = (line << pass.line_bits) + rank_place + (inner >> pass.width_bits);
-        // The rest of a strip's lines of memory belongs to the next tiles, which other blocks read now.
-        if (side < tile.valid)
-            asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;"
-                         ::"r"(shared_address(&tile.chunk(line * pass.pitch + tile.place(chunk)))), "l"(tile.x + axis * pass.axis_stride + side)
-                         : "memory");
-    }
-    asm volatile("cp.async.wait_all;" ::: "memory");
-    __syncthreads();
+    float value;
+    asm volatile("ld.global.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ double load_line(const double* address)
+{
+    double value;
+    asm volatile("ld.global.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
+    return value;
 }
 
 // Step 1: a thread has elements of all lines.
@@ -118,9 +113,6 @@ __device__ __forceinline__ void load_lines(const UnrolledTile<T>& tile, bool bef
 {
     constexpr int Lines = Order << Bits;
     const UnrolledPass& pass = tile.pass;
-    bool staged = pass.width_bits > 0;
-    if (staged)
-        stage_columns(tile);
     int inner_bits = tile.chunk_bits + ChunkBits<T>;    // log2 of the elements of a line
     size_t step = pass.axis_stride << pass.line_bits;
     int pitch = pass.pitch * ChunkElements<T>;
@@ -132,22 +124,11 @@ __device__ __forceinline__ void load_lines(const UnrolledTile<T>& tile, bool bef
         int axis = (tile.rank << (pass.line_bits - pass.cluster_bits)) + (inner >> pass.width_bits);
         if (side >= tile.valid)
             continue;
-        int chunk = vector * Lines * pass.pitch + tile.place(inner >> ChunkBits<T>);
-        T* target = tile.shared + chunk * ChunkElements<T> + (inner & (ChunkElements<T> - 1));
+        const T* source = tile.x + axis * pass.axis_stride + side * pass.side_stride;
         T v[Lines];
-        if (staged)
-        {
 #pragma unroll
-            for (int i = 0; i < Lines; i++)
-                v[i] = target[i * pitch];
-        }
-        else
-        {
-            const T* source = tile.x + axis * pass.axis_stride + side * pass.side_stride;
-#pragma unroll
-            for (int i = 0; i < Lines; i++)
-                v[i] = source[i * step];
-        }
+        for (int i = 0; i < Lines; i++)
+            v[i] = load_line(source + i * step);
         if (before)
         {
             const float* factors = pass.scale + axis;
@@ -184,6 +165,8 @@ __device__ __forceinline__ void load_lines(const UnrolledTile<T>& tile, bool bef
                     v[(k << Bits) + j] = column[k];
             }
         }
+        int chunk = vector * Lines * pass.pitch + tile.place(inner >> ChunkBits<T>);
+        T* target = tile.shared + chunk * ChunkElements<T> + (inner & (ChunkElements<T> - 1));
 #pragma unroll
         for (int i = 0; i < Lines; i++)
             target[i * pitch] = v[i];

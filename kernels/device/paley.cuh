@@ -45,7 +45,7 @@ template <int Order, bool Transposed> __device__ constexpr PaleySigns<Order> pal
     return signs;
 }
 
-// x <- x M, or x M^T. Up to its sign, the part of four elements in an output is one of eight sums, so that an output needs Order / 4 additions.
+// x <- x M, or x M^T. The part of four elements in an output is one of eight sums or its negative, so an output needs Order / 4 additions.
 template <int Order, bool Transposed, typename T> __device__ __forceinline__ void multiply_paley(T (&x)[Order])
 {
     constexpr PaleySigns<Order> signs = paley_signs<Order, Transposed>();

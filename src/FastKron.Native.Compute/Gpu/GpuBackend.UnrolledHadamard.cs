@@ -17,7 +17,7 @@ public sealed partial class GpuBackend
     private static readonly int[] UnrolledWidths = [128, 64, 32];
 
     // Base orders with kernels, and the bits of the power of two that a thread transforms together with the base, of F32 and F64.
-    private static readonly (int Order, int Bits32, int Bits64)[] UnrolledOrders = [(1, 5, 4), (12, 1, 0), (20, 0, 0), (28, 0, 0), (36, 0, 0)];
+    private static readonly (int Order, int Bits32, int Bits64)[] UnrolledOrders = [(1, 5, 4), (12, 1, 0), (20, 1, 0), (28, 0, 0), (36, 0, 0)];
 
     // Whether signs are those of the kernels, Paley's.
     private static readonly ConcurrentDictionary<ReadOnlyMemory<sbyte>, bool> PaleySigns = new();
