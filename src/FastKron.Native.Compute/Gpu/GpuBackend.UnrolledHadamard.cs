@@ -66,7 +66,7 @@ public sealed partial class GpuBackend
         {
             for (int bits = 0; bits <= most; bits++)
             {
-                if (Tiled(pass, lines, element, vectors: 1, width, bits, UnrolledTileBytes) is { } tiled)
+                if (Tiled(pass, lines, element, vectors: 1, width, bits, Math.Min(UnrolledTileBytes, _sharedBytes)) is { } tiled)
                     return tiled;
             }
         }
