@@ -197,7 +197,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
     unsigned remote[Ranks];
 #pragma unroll
     for (int rank = 0; rank < Ranks; rank++)
-        remote[rank] = Ranks > 1 ? remote_address(tile.shared, rank) : 0;
+        remote[rank] = Ranks > 1 ? remote_address(shared_address(tile.shared), rank) : 0;
 #endif
     for (int unit = tile.rank * share + threadIdx.x; unit < end; unit += blockDim.x)
     {

@@ -112,10 +112,42 @@ struct HadamardSigns
     unsigned words[HadamardSignWords];
 };
 
-// Loads by address: from pointers the compiler would find out the block's window of shared memory time and again.
+// Loads and stores are by address: from pointers the compiler would find out the block's window of shared memory time and again.
 __device__ __forceinline__ unsigned shared_address(const void* shared)
 {
     return static_cast<unsigned>(__cvta_generic_to_shared(shared));
+}
+
+template <typename T> __device__ __forceinline__ T load_shared(unsigned address)
+{
+    T value;
+    if constexpr (sizeof(T) == 8)
+        asm volatile("ld.shared.f64 %0, [%1];" : "=d"(value) : "r"(address) : "memory");
+    else
+        asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, float value)
+{
+    asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, double value)
+{
+    asm volatile("st.shared.f64 [%0], %1;" ::"r"(address), "d"(value) : "memory");
+}
+
+// Loads of what is read once, and of whole lines, of which the columns of a tile may be a part: the second level keeps the rest for the
+// neighbours.
+template <typename T> __device__ __forceinline__ T load_once(const T* address)
+{
+    T value;
+    if constexpr (sizeof(T) == 8)
+        asm volatile("ld.global.L1::no_allocate.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
+    else
+        asm volatile("ld.global.L1::no_allocate.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
+    return value;
 }
 
 __device__ __forceinline__ void cluster_barrier()
@@ -125,13 +157,38 @@ __device__ __forceinline__ void cluster_barrier()
 #endif
 }
 
+// The two halves of a barrier that orders no memory, for threads of a warp that need not be together.
+__device__ __forceinline__ void cluster_arrive()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void cluster_wait()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.wait;" ::: "memory");
+#endif
+}
+
 #if __CUDA_ARCH__ >= 900
 // The same address in the shared memory of another block of the cluster.
-__device__ __forceinline__ unsigned remote_address(const void* shared, int rank)
+__device__ __forceinline__ unsigned remote_address(unsigned address, int rank)
 {
-    unsigned address;
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
-    return address;
+    unsigned remote;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+    return remote;
+}
+
+__device__ __forceinline__ void store_remote(unsigned address, float value)
+{
+    asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_remote(unsigned address, double value)
+{
+    asm volatile("st.shared::cluster.f64 [%0], %1;" ::"r"(address), "d"(value) : "memory");
 }
 
 template <typename T> __device__ __forceinline__ Chunk<T> load_remote(unsigned address)
@@ -150,13 +207,6 @@ __device__ __forceinline__ unsigned load_word(unsigned address)
     unsigned word;
     asm volatile("ld.shared.b32 %0, [%1];" : "=r"(word) : "r"(address) : "memory");
     return word;
-}
-
-__device__ __forceinline__ float load_shared(unsigned address)
-{
-    float value;
-    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
-    return value;
 }
 
 // Takes the upper 8 bits of two values' mantissas off them, exactly.
@@ -226,7 +276,7 @@ __device__ __forceinline__ void hadamard_base(float* shared, HadamardPlaces plac
             for (int j = 0; j < 4; j++)
             {
                 int k = source + 4 * (j / 2) + 16 * (j % 2);
-                x[j] = k < base ? load_shared(column + k * step) : 0.0f;
+                x[j] = k < base ? load_shared<float>(column + k * step) : 0.0f;
             }
             unsigned parts[3][2];    // of [part][pair]
 #pragma unroll

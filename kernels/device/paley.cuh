@@ -73,3 +73,43 @@ template <int Order, bool Transposed, typename T> __device__ __forceinline__ voi
     for (int r = 0; r < Order; r++)
         x[r] = sums[r];
 }
+
+// x <- x H: levels of Sylvester's transform over the lowest bits of the index.
+template <int Levels, typename T, int Count> __device__ __forceinline__ void hadamard_levels(T (&x)[Count])
+{
+#pragma unroll
+    for (int level = 1; level < 1 << Levels; level *= 2)
+    {
+#pragma unroll
+        for (int i = 0; i < Count; i++)
+        {
+            if ((i & level) == 0)
+            {
+                T a = x[i], b = x[i + level];
+                x[i] = a + b;
+                x[i + level] = a - b;
+            }
+        }
+    }
+}
+
+// x <- x (M (x) H), or x (M^T (x) H), with H of Bits levels.
+template <int Order, int Bits, bool Transposed, typename T> __device__ __forceinline__ void hadamard_lines(T (&x)[Order << Bits])
+{
+    hadamard_levels<Bits>(x);
+    if constexpr (Order > 1)
+    {
+#pragma unroll
+        for (int j = 0; j < 1 << Bits; j++)
+        {
+            T column[Order];
+#pragma unroll
+            for (int k = 0; k < Order; k++)
+                column[k] = x[(k << Bits) + j];
+            multiply_paley<Order, Transposed>(column);
+#pragma unroll
+            for (int k = 0; k < Order; k++)
+                x[(k << Bits) + j] = column[k];
+        }
+    }
+}

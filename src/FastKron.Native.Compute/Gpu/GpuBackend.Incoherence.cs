@@ -54,7 +54,7 @@ public sealed partial class GpuBackend
         int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
         nuint stride = (nuint)x.Stride;
         bool aligned = RowsAligned(x) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
-        if (aligned && TryUnrolledHadamard(x, factor, scale, axis, inverse))
+        if (rows ? aligned && TryUnrolledRows(x, factor, scale, inverse) : TryUnrolledColumns(x, factor, scale, inverse))
             return;
         var pass = new HadamardPass
         {
