@@ -8,7 +8,7 @@
 // Shapes    Any. scale (size) f32, or null for ones.
 // Launch    grid (tiles << cluster_bits), clusters of 1 << cluster_bits that divide the lines, a line having as many rows at least, block
 //           (ColumnThreads), dynamic shared memory: the runs of a block, `pitch` rows each. A row more than the run's, where the tile's
-//           columns take less than 128 bytes, keeps the rows that a warp touches in different banks.
+//           columns take less than 128 bytes, keeps the rows that a warp touches in different banks; it may be left out.
 // Numerics  sums in the element type: order / 4 + 3 additions for an element, and p.
 // Source    QuIP#, arXiv:2402.04396, section 3; step 1: the method of four Russians, Arlazarov et al. 1970.
 #include "device/hadamard_columns.cuh"

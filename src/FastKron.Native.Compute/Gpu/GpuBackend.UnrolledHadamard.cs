@@ -105,15 +105,16 @@ public sealed partial class GpuBackend
         int most = _images.HasWarpgroups ? Math.Min(UnrolledClusterBits, lineBits) : 0;
         foreach (int width in UnrolledWidths)
         {
-            // A row more keeps the rows that a warp touches in different banks.
-            int pitch = (1 << runBits) + (width < UnrolledRowOfBanks && runBits > 0 ? 1 : 0);
-            long bytes = ((long)lines << (lineBits - runBits)) * pitch * width;
+            // A row more keeps the rows that a warp touches in different banks; it is left out where there is no room for it.
+            int row = width < UnrolledRowOfBanks && runBits > 0 ? 1 : 0;
             foreach (int limit in UnrolledTileBytes)
             {
                 for (int bits = 0; bits <= most && width / element >= UnrolledColumns; bits++)
                 {
-                    if (lines % (1 << bits) == 0 && bytes >> bits <= Math.Min(limit, _sharedBytes))
-                        return (width, bits, pitch, (int)(bytes >> bits));
+                    long runBytes = ((long)lines << (lineBits - runBits) >> bits) * width, room = Math.Min(limit, _sharedBytes) / runBytes;
+                    int pitch = (1 << runBits) + (room > 1 << runBits ? row : 0);
+                    if (lines % (1 << bits) == 0 && pitch <= room)
+                        return (width, bits, pitch, (int)(runBytes * pitch));
                 }
             }
         }
