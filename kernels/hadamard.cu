@@ -5,15 +5,13 @@
 //           A matrix is cut into groups, a group into strips, one for each block or, of a strip, cluster; the last one ends at `limit`.
 //           The blocks of a cluster share out 2^p by its highest bits, and read each other's shared memory for the last levels.
 //           aligned: x, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
-// Launch    grid (groups * strips << cluster_bits), clusters of 1 << cluster_bits (strips, aligned, 2^p >= 64 only), block (a multiple
+// Launch    grid (groups * strips << cluster_bits), clusters of 1 << cluster_bits (strips, aligned, 2^p >= 8 only), block (a multiple
 //           of 32, <= 256), dynamic shared memory: a block's elements, rounded up to 128 bytes.
-//           small_base: order <= 48 and blocks of more than one element; large_base: any order.
 // Numerics  sums in the element type. Base in f32: bf16 products on tensor cores (device/hadamard.cuh), as exact as f32 sums are.
 // Source    QuIP#, arXiv:2402.04396, section 3.
 #include "device/hadamard.cuh"
 
 constexpr int HadamardThreads = 256;    // at most
-constexpr int HadamardSmallBase = 48;
 constexpr int RoundBits = 3;            // levels of a round in shared memory: a thread has 8 chunks
 
 struct HadamardPass
@@ -29,33 +27,6 @@ struct HadamardPass
     unsigned inner_inverse;                   // 2^32 / inner, rounded up
     double norm;
 };
-
-__device__ __forceinline__ void cluster_barrier()
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-
-#if __CUDA_ARCH__ >= 900
-// The same address in the shared memory of another block of the cluster.
-__device__ __forceinline__ unsigned remote_address(const void* shared, int rank)
-{
-    unsigned address;
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
-    return address;
-}
-
-template <typename T> __device__ __forceinline__ Chunk<T> load_remote(unsigned address)
-{
-    uint4 words;
-    asm volatile("ld.shared::cluster.v4.b32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "r"(address) : "memory");
-    Chunk<T> chunk;
-    memcpy(&chunk, &words, sizeof(chunk));
-    return chunk;
-}
-#endif
 
 template <typename T, bool Strip> struct HadamardTile
 {
@@ -142,7 +113,7 @@ template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(
             }
             // The rest of a strip's lines belongs to the next strips, which other blocks read now.
             if (!Strip || n < tile.valid)
-                asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+                asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;"
                              ::"r"(shared_address(tile.shared + tile.place(i))), "l"(source) : "memory");
         }
         asm volatile("cp.async.wait_all;" ::: "memory");
@@ -226,7 +197,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
     unsigned remote[Ranks];
 #pragma unroll
     for (int rank = 0; rank < Ranks; rank++)
-        remote[rank] = Ranks > 1 ? remote_address(tile.shared, rank) : 0;
+        remote[rank] = Ranks > 1 ? remote_address(shared_address(tile.shared), rank) : 0;
 #endif
     for (int unit = tile.rank * share + threadIdx.x; unit < end; unit += blockDim.x)
     {
@@ -282,11 +253,11 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
     }
 }
 
-template <typename T, bool Strip, int LargestBase>
+template <typename T, bool Strip, bool Base>
 __device__ __forceinline__ void hadamard(const HadamardPass& pass, const HadamardSigns* base_signs)
 {
     extern __shared__ __align__(16) unsigned char memory[];
-    __shared__ unsigned signs[LargestBase > 0 ? (LargestBase + 31) / 32 * HadamardSignRows : 1];
+    __shared__ unsigned signs[Base ? HadamardSignWords : 1];
 
     int item = blockIdx.x >> pass.cluster_bits, rank = blockIdx.x & ((1 << pass.cluster_bits) - 1);
     int group = item / pass.strips, strip = item % pass.strips;
@@ -296,11 +267,11 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     const float* scale = pass.scale == nullptr ? nullptr
         : pass.scale + static_cast<size_t>(group) * pass.scale_group + static_cast<size_t>(strip) * pass.scale_strip;
     HadamardTile<T, Strip> tile{pass, reinterpret_cast<Chunk<T>*>(memory),
-                                HadamardPlaces(LargestBase > 0 ? block_bits - ChunkBits<T> : 30),
+                                HadamardPlaces(Base ? block_bits - ChunkBits<T> : 30),
                                 static_cast<T*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride, scale, rank,
                                 Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner,
                                 inner_bits, power_bits, static_cast<T>(pass.norm)};
-    if constexpr (LargestBase > 0)
+    if constexpr (Base)
     {
         for (int i = threadIdx.x; i < (pass.base + 31) / 32 * HadamardSignRows; i += blockDim.x)
             signs[i] = base_signs->words[i];
@@ -313,7 +284,7 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     int inner_levels = Strip ? 0 : min(power_bits, ChunkBits<T>), levels = power_bits - inner_levels;
     int bit = Strip ? inner_bits - ChunkBits<T> : 0, last = pass.aligned ? min(levels, RoundBits - pass.cluster_bits) : 0;
     bool scaled = before && pass.aligned;
-    for (int left = levels - last; left > 0 || scaled || (inner_levels > 0 && (LargestBase > 0 || !pass.aligned));)
+    for (int left = levels - last; left > 0 || scaled || (inner_levels > 0 && (Base || !pass.aligned));)
     {
         int log = min(left, RoundBits);
         switch (log)
@@ -329,10 +300,9 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
         inner_levels = 0;
         scaled = false;
     }
-    if constexpr (LargestBase > 0)
+    if constexpr (Base)
     {
-        hadamard_base<LargestBase>(reinterpret_cast<T*>(memory), tile.place, signs, pass.base, block_bits,
-                                   (Strip ? 1 : outer) << block_bits);
+        hadamard_base(reinterpret_cast<T*>(memory), tile.place, signs, pass.base, block_bits, (Strip ? 1 : outer) << block_bits);
         __syncthreads();
     }
     if (!pass.aligned)
@@ -366,30 +336,20 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     }
 }
 
-// Blocks: at least so many on a multiprocessor, so that some load while others compute.
+// Two blocks, at least, on a multiprocessor: one loads while the other computes.
 #define HADAMARD(NAME, STRIP, T)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(HadamardThreads, 3) hadamard_##NAME(                                  \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads, 2) hadamard_##NAME(                                  \
         const __grid_constant__ HadamardPass pass)                                                                     \
     {                                                                                                                  \
-        hadamard<T, STRIP, 0>(pass, nullptr);                                                                          \
-    }
-
-#define HADAMARD_BASE(NAME, STRIP, T, BASE, THREADS, BLOCKS)                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) hadamard_##NAME(                                     \
+        hadamard<T, STRIP, false>(pass, nullptr);                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads, 2) hadamard_base_##NAME(                             \
         const __grid_constant__ HadamardPass pass, const __grid_constant__ HadamardSigns signs)                        \
     {                                                                                                                  \
-        hadamard<T, STRIP, BASE>(pass, &signs);                                                                        \
+        hadamard<T, STRIP, true>(pass, &signs);                                                                        \
     }
 
 HADAMARD(rows_f32, false, float)
 HADAMARD(rows_f64, false, double)
 HADAMARD(strips_f32, true, float)
 HADAMARD(strips_f64, true, double)
-HADAMARD_BASE(rows_small_base_f32, false, float, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(rows_small_base_f64, false, double, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(strips_small_base_f32, true, float, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(strips_small_base_f64, true, double, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(rows_large_base_f32, false, float, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(rows_large_base_f64, false, double, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(strips_large_base_f32, true, float, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(strips_large_base_f64, true, double, HadamardLargestBase, HadamardThreads, 2)

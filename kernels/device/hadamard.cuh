@@ -106,41 +106,107 @@ constexpr int HadamardLargestBase = 172;
 constexpr int HadamardSignRows = 176;
 constexpr int HadamardSignWords = (HadamardSignRows + 31) / 32 * HadamardSignRows;
 
-// Bit k % 32 of word [k / 32][r]: whether entry (r, k) of the matrix that multiplies a column is -1. For f32 and an order below 16, those of
-// k >= 8 lie 8 bits higher.
+// Bit k % 32 of word [k / 32][r]: whether entry (r, k) of the matrix that multiplies a column is -1.
 struct HadamardSigns
 {
     unsigned words[HadamardSignWords];
 };
 
-// Loads by address: from pointers the compiler would find out the block's window of shared memory time and again.
+// Loads and stores are by address: from pointers the compiler would find out the block's window of shared memory time and again.
 __device__ __forceinline__ unsigned shared_address(const void* shared)
 {
     return static_cast<unsigned>(__cvta_generic_to_shared(shared));
 }
+
+template <typename T> __device__ __forceinline__ T load_shared(unsigned address)
+{
+    T value;
+    if constexpr (sizeof(T) == 8)
+        asm volatile("ld.shared.f64 %0, [%1];" : "=d"(value) : "r"(address) : "memory");
+    else
+        asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, float value)
+{
+    asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, double value)
+{
+    asm volatile("st.shared.f64 [%0], %1;" ::"r"(address), "d"(value) : "memory");
+}
+
+// Loads of what is read once, and of whole lines, of which the columns of a tile may be a part: the second level keeps the rest for the
+// neighbours.
+template <typename T> __device__ __forceinline__ T load_once(const T* address)
+{
+    T value;
+    if constexpr (sizeof(T) == 8)
+        asm volatile("ld.global.L1::no_allocate.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
+    else
+        asm volatile("ld.global.L1::no_allocate.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void cluster_barrier()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+// The two halves of a barrier that orders no memory, for threads of a warp that need not be together.
+__device__ __forceinline__ void cluster_arrive()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void cluster_wait()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.wait;" ::: "memory");
+#endif
+}
+
+#if __CUDA_ARCH__ >= 900
+// The same address in the shared memory of another block of the cluster.
+__device__ __forceinline__ unsigned remote_address(unsigned address, int rank)
+{
+    unsigned remote;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+    return remote;
+}
+
+__device__ __forceinline__ void store_remote(unsigned address, float value)
+{
+    asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_remote(unsigned address, double value)
+{
+    asm volatile("st.shared::cluster.f64 [%0], %1;" ::"r"(address), "d"(value) : "memory");
+}
+
+template <typename T> __device__ __forceinline__ Chunk<T> load_remote(unsigned address)
+{
+    uint4 words;
+    asm volatile("ld.shared::cluster.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w) : "r"(address) : "memory");
+    Chunk<T> chunk;
+    memcpy(&chunk, &words, sizeof(chunk));
+    return chunk;
+}
+#endif
 
 __device__ __forceinline__ unsigned load_word(unsigned address)
 {
     unsigned word;
     asm volatile("ld.shared.b32 %0, [%1];" : "=r"(word) : "r"(address) : "memory");
     return word;
-}
-
-__device__ __forceinline__ void load_shared(float (&x)[1], unsigned address)
-{
-    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x[0]) : "r"(address) : "memory");
-}
-
-__device__ __forceinline__ void load_shared(float (&x)[2], unsigned address)
-{
-    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x[0]), "=f"(x[1]) : "r"(address) : "memory");
-}
-
-template <int Width> __device__ __forceinline__ void clear(float (&x)[Width])
-{
-#pragma unroll
-    for (float& value : x)
-        value = 0.0f;
 }
 
 // Takes the upper 8 bits of two values' mantissas off them, exactly.
@@ -186,48 +252,39 @@ template <typename T> struct HadamardColumns
 // Every column x becomes M x, `columns` of them.
 //
 // f32: x is the sum of three bf16 parts, M is exact in bf16, so products are exact; sums are f32, those of the large parts apart from those
-// of the small ones, since tensor cores truncate. A warp has 8 Width columns: lane l + 4 g reads columns Width g and on, one in each of
-// Width tiles, and gets two rows of columns 2 Width l and on. A fragment's slots (k, k + 1, k + 8, k + 9) hold
-// k = 32 block + 8 half + {0, 16, 4, 20} + l, which puts the two signs of a register 16 bits apart in a word; up to order 16 there is one
-// fragment, k = {0, 8, 4, 12} + l, and the signs of k and k + 8 lie 16 bits apart.
-template <int LargestBase>
+// of the small ones, since tensor cores truncate. A warp has 8 columns: lane l + 4 g reads column g, and gets two rows of columns 2 l and
+// 2 l + 1. A fragment's slots (k, k + 1, k + 8, k + 9) hold k = 32 block + 8 half + {0, 16, 4, 20} + l, which puts the two signs of a
+// register 16 bits apart in a word.
 __device__ __forceinline__ void hadamard_base(float* shared, HadamardPlaces place, const unsigned* signs, int base, int shift,
                                               int columns)
 {
-    constexpr int Tiles = (LargestBase + 15) / 16, Width = Tiles > 3 ? 1 : 2;
+    constexpr int Tiles = (HadamardLargestBase + 15) / 16;
     HadamardColumns<float> at{shared, place, base, shift};
     int lane = threadIdx.x % 32, l = lane % 4, g = lane / 4, tiles = (base + 15) / 16, step = at.step() * sizeof(float) / 4;
-    int apart = base > 16 ? 16 : 8, end = base > 16 ? base : 8;
     int row = (g & 4) | (g & 1) << 1 | (g & 2) >> 1;    // of a tile: swapped bits keep the stores of neighbours in different banks
-    for (int start = threadIdx.x / 32 * 8 * Width; start < columns; start += blockDim.x / 32 * 8 * Width)
+    for (int start = threadIdx.x / 32 * 8; start < columns; start += blockDim.x / 32 * 8)
     {
         // Columns beyond the last are read somewhere, and not written.
-        unsigned column = shared_address(at(min(start + Width * g, columns - Width), l));
-        float large[Tiles][Width][4] = {}, small[Tiles][Width][4] = {};
+        unsigned column = shared_address(at(min(start + g, columns - 1), l));
+        float large[Tiles][4] = {}, small[Tiles][4] = {};
 #pragma unroll 1
-        for (int i = 0; i / 2 * 32 + i % 2 * 8 < end; i++)
+        for (int i = 0; i / 2 * 32 + i % 2 * 8 < base; i++)
         {
             int half = i % 2, source = i / 2 * 32 + 8 * half;
-            float x[2][2][Width];           // of [pair][slot][tile]
+            float x[4];
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
-                int k = source + 4 * (j / 2) + apart * (j % 2);
-                load_shared(x[j / 2][j % 2], column + min(k, base - 4) * step);
-                if (k >= base)
-                    clear(x[j / 2][j % 2]);
+                int k = source + 4 * (j / 2) + 16 * (j % 2);
+                x[j] = k < base ? load_shared<float>(column + k * step) : 0.0f;
             }
-            unsigned parts[3][Width][2];    // of [part][tile][pair]
+            unsigned parts[3][2];    // of [part][pair]
 #pragma unroll
             for (int pair = 0; pair < 2; pair++)
             {
 #pragma unroll
-                for (int tile = 0; tile < Width; tile++)
-                {
-#pragma unroll
-                    for (int part = 0; part < 3; part++)
-                        parts[part][tile][pair] = take_bf16(x[pair][0][tile], x[pair][1][tile]);
-                }
+                for (int part = 0; part < 3; part++)
+                    parts[part][pair] = take_bf16(x[2 * pair], x[2 * pair + 1]);
             }
             unsigned words = shared_address(signs + source / 32 * HadamardSignRows + row);
             int place_sign = 11 - 8 * half - l;    // puts the sign of pair 1 at bits 15 and 31, that of pair 0 four bits below
@@ -239,19 +296,14 @@ __device__ __forceinline__ void hadamard_base(float* shared, HadamardPlaces plac
                 unsigned upper = load_word(words + 64 * m) << place_sign, lower = load_word(words + 64 * m + 32) << place_sign;
                 auto ones = [](unsigned word) { return (word & 0x80008000u) | 0x3F803F80u; };
                 unsigned a[4] = {ones(upper << 4), ones(lower << 4), ones(upper), ones(lower)};
-#pragma unroll
-                for (int tile = 0; tile < Width; tile++)
-                {
-                    multiply_signs(small[m][tile], a, parts[2][tile][0], parts[2][tile][1]);
-                    multiply_signs(small[m][tile], a, parts[1][tile][0], parts[1][tile][1]);
-                    multiply_signs(large[m][tile], a, parts[0][tile][0], parts[0][tile][1]);
-                }
+                multiply_signs(small[m], a, parts[2][0], parts[2][1]);
+                multiply_signs(small[m], a, parts[1][0], parts[1][1]);
+                multiply_signs(large[m], a, parts[0][0], parts[0][1]);
             }
         }
         __syncwarp();
-        int target = start + 2 * Width * l;
+        int target = start + 2 * l;
         float* y = at(min(target, columns - 1), row);
-        bool whole = target + 2 * Width <= columns && shift >= Width;
 #pragma unroll
         for (int m = 0; m < Tiles; m++)
         {
@@ -261,22 +313,16 @@ __device__ __forceinline__ void hadamard_base(float* shared, HadamardPlaces plac
             for (int half = 0; half < 2; half++)
             {
                 int first = 16 * m + 8 * half;
-                float values[2 * Width];
-#pragma unroll
-                for (int j = 0; j < 2 * Width; j++)
-                    values[j] = large[m][j % Width][2 * half + j / Width] + small[m][j % Width][2 * half + j / Width];
                 if (first + row >= base)
                     continue;
-                if (whole)
+                float values[2] = {large[m][2 * half] + small[m][2 * half], large[m][2 * half + 1] + small[m][2 * half + 1]};
+                if (target + 1 < columns && shift > 0)
                 {
-                    if constexpr (Width == 2)
-                        *reinterpret_cast<float4*>(y + first * at.step() / 4) = make_float4(values[0], values[1], values[2], values[3]);
-                    else
-                        *reinterpret_cast<float2*>(y + first * at.step() / 4) = make_float2(values[0], values[1]);
+                    *reinterpret_cast<float2*>(y + first * at.step() / 4) = make_float2(values[0], values[1]);
                     continue;
                 }
 #pragma unroll
-                for (int j = 0; j < 2 * Width; j++)
+                for (int j = 0; j < 2; j++)
                 {
                     if (target + j < columns)
                         *at(target + j, first + row) = values[j];
@@ -288,11 +334,10 @@ __device__ __forceinline__ void hadamard_base(float* shared, HadamardPlaces plac
 }
 
 // f64: a warp has 8 columns, lane l + 4 g reads column g and gets row g of columns 2 l and 2 l + 1.
-template <int LargestBase>
 __device__ __forceinline__ void hadamard_base(double* shared, HadamardPlaces place, const unsigned* signs, int base, int shift,
                                               int columns)
 {
-    constexpr int Tiles = (LargestBase + 7) / 8;
+    constexpr int Tiles = (HadamardLargestBase + 7) / 8;
     HadamardColumns<double> at{shared, place, base, shift};
     int lane = threadIdx.x % 32, l = lane % 4, g = lane / 4, tiles = (base + 7) / 8, step = at.step();
     for (int start = threadIdx.x / 32 * 8; start < columns; start += blockDim.x / 32 * 8)

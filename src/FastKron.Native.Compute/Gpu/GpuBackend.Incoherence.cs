@@ -10,14 +10,15 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed partial class GpuBackend
 {
     // kernels/hadamard.cu
-    private const int HadamardThreads = 256, HadamardSmallBase = 48, HadamardLargestBase = 172, HadamardSignRows = 176, HadamardOneFragment = 16;
+    private const int HadamardThreads = 256, HadamardLargestBase = 172, HadamardSignRows = 176;
     private const int HadamardSignWords = (HadamardSignRows + 31) / 32 * HadamardSignRows;
 
-    /// <summary>Bytes of columns side by side in a strip: a sector of memory at least; wider ones ask less of the cache.</summary>
-    private const int HadamardStripBytes = 32, HadamardWideStripBytes = 64;
+    /// <summary>Bytes of columns side by side in a strip: a sector of memory.</summary>
+    private const int HadamardStripBytes = 32;
 
-    /// <summary>Bytes of a block's elements: about as many, of short rows; at most, where there is a choice, so that three blocks share a multiprocessor.</summary>
-    private const int HadamardRowBytes = 16 << 10, HadamardTileBytes = 72 << 10;
+    /// <summary>Bytes of a block's elements: about as many, of short rows; at most, where there is a choice, so that three blocks share a multiprocessor,
+    /// or four of half the threads, of whole strips.</summary>
+    private const int HadamardRowBytes = 16 << 10, HadamardTileBytes = 72 << 10, HadamardStripTileBytes = 50 << 10;
 
     /// <summary>Columns that a block needs so that each of its eight warps multiplies some by a large base.</summary>
     private const int HadamardBaseColumns = 64;
@@ -31,11 +32,11 @@ public sealed partial class GpuBackend
     /// <summary>Shared memory of a block beside its elements, in bytes: the signs of the base, and what the driver takes.</summary>
     private const int HadamardSignBytes = 6 << 10;
 
-    /// <summary>log2 of the blocks of a cluster, at most, and the power of two that can be shared out so.</summary>
-    private const int HadamardClusterBits = 3, HadamardClusterPower = 64;
+    /// <summary>log2 of the blocks of a cluster, at most; the power of two must have as many levels.</summary>
+    private const int HadamardClusterBits = 3;
 
     // The packed signs of each base matrix and direction.
-    private static readonly ConcurrentDictionary<(ReadOnlyMemory<sbyte> Signs, bool Inverse, bool Apart), uint[]> HadamardSignBits = new();
+    private static readonly ConcurrentDictionary<(ReadOnlyMemory<sbyte> Signs, bool Inverse), uint[]> HadamardSignBits = new();
 
     /// <summary>Bytes of elements that a block can have.</summary>
     private int HadamardLargestTile => _sharedBytes - HadamardSignBytes;
@@ -53,6 +54,8 @@ public sealed partial class GpuBackend
         int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
         nuint stride = (nuint)x.Stride;
         bool aligned = RowsAligned(x) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
+        if (rows ? aligned && TryUnrolledRows(x, factor, scale, inverse) : TryUnrolledColumns(x, factor, scale, inverse))
+            return;
         var pass = new HadamardPass
         {
             X = x.Address,
@@ -66,9 +69,9 @@ public sealed partial class GpuBackend
         };
         if (rows && size * element <= HadamardLargestTile)
         {
-            bool large = factor.BaseOrder > HadamardSmallBase;
-            int most = Math.Clamp((large ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
-            int vectors = large ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
+            bool hasBase = factor.BaseOrder > 1;
+            int most = Math.Clamp((hasBase ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
+            int vectors = hasBase ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
             Launch("rows", x.Type, factor, inverse, groups: 1, pass with
             {
                 Strips = Ceiling(x.Rows, vectors),
@@ -83,19 +86,10 @@ public sealed partial class GpuBackend
         }
         HadamardPass Strips(int columns) =>
             pass with { Strips = Ceiling(x.Columns, columns), StripStride = (nuint)columns, Inner = columns, Limit = x.Columns };
-        if (!rows)
+        if (!rows && ClusterBits(factor, aligned) is { } bits)
         {
-            // With a small base, blocks of narrow strips overlap better; with a large one, registers leave room for two blocks only.
-            bool large = factor.BaseOrder > HadamardSmallBase;
-            int tile = large ? (_sharedBytes / 2) - HadamardSignBytes : HadamardTileBytes;
-            int? wide = large || factor.BaseOrder == 1 ? ClusterBits(factor, HadamardWideStripBytes, tile, tile, aligned) : null;
-            if ((wide ?? ClusterBits(factor, HadamardStripBytes, tile, HadamardLargestTile, aligned)) is { } bits)
-            {
-                HadamardPass whole = Strips(wide is null ? width : HadamardWideStripBytes / element);
-                whole = whole with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits };
-                Launch("strips", x.Type, factor, inverse, groups: 1, whole);
-                return;
-            }
+            Launch("strips", x.Type, factor, inverse, groups: 1, Strips(width) with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits });
+            return;
         }
         HadamardPass strips = Strips(width);
 
@@ -172,18 +166,17 @@ public sealed partial class GpuBackend
         }
     }
 
-    /// <summary>log2 of the blocks that together hold a strip: as few as can, in <paramref name="tile"/> bytes each, else the most in up to
-    /// <paramref name="largest"/>; null if those do not.</summary>
-    private int? ClusterBits(HadamardFactor factor, int stripBytes, int tile, int largest, bool aligned)
+    /// <summary>log2 of the blocks that together hold a strip: as few as can in a tile each, else the most; null if those do not.</summary>
+    private int? ClusterBits(HadamardFactor factor, bool aligned)
     {
-        bool clusters = _images.HasWarpgroups && aligned && factor.PowerOfTwo >= HadamardClusterPower;
-        int bytes = factor.Size * stripBytes, most = clusters ? HadamardClusterBits : 0;
-        for (int bits = 0; bits <= most; bits++)
+        bool clusters = _images.HasWarpgroups && aligned && factor.PowerOfTwo >> HadamardClusterBits > 0;
+        int bytes = factor.Size * HadamardStripBytes, most = clusters ? HadamardClusterBits : 0;
+        for (int bits = 0; bits < most; bits++)
         {
-            if (bytes >> bits <= tile)
+            if (bytes >> bits <= HadamardStripTileBytes)
                 return bits;
         }
-        return bytes >> most <= largest ? most : null;
+        return bytes >> most <= HadamardLargestTile ? most : null;
     }
 
     private void Launch(string shape, DType type, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
@@ -192,25 +185,22 @@ public sealed partial class GpuBackend
         string suffix = type == DType.F32 ? "f32" : "f64";
         int bytes = Ceiling(pass.Outer * pass.Inner * type.Size(), HadamardRowOfBanks) * HadamardRowOfBanks;
         dim3 grid = checked((int)(((long)groups * pass.Strips) << pass.ClusterBits));
-        bool large = pass.Base > HadamardSmallBase || (pass.Base > 1 && pass.Power * (shape == "rows" ? 1 : pass.Inner) == 1);
-        dim3 block = large ? HadamardThreads : Math.Clamp(Ceiling(bytes / HadamardThreadBytes, WarpSize) * WarpSize, HadamardThreads / 2, HadamardThreads);
+        int threads = pass.Base == 1 ? Math.Clamp(Ceiling(bytes / HadamardThreadBytes, WarpSize) * WarpSize, HadamardThreads / 2, HadamardThreads)
+            : shape == "rows" || bytes > HadamardStripTileBytes ? HadamardThreads : HadamardThreads / 2;
         int cluster = 1 << pass.ClusterBits;
         if (pass.Base == 1)
         {
-            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, block, pass, (uint)bytes, cluster);
+            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, threads, pass, (uint)bytes, cluster);
             return;
         }
         var args = new HadamardBasePass { Pass = pass };
-        bool apart = type == DType.F32 && factor.BaseOrder <= HadamardOneFragment;
-        uint[] signs = HadamardSignBits.GetOrAdd(
-            (factor.Signs, inverse, apart), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse, key.Apart), factor.BaseOrder);
+        uint[] signs = HadamardSignBits.GetOrAdd((factor.Signs, inverse), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse), factor.BaseOrder);
         signs.CopyTo(args.Signs);
-        Kernel("hadamard", $"hadamard_{shape}_{(large ? "large" : "small")}_base_{suffix}").Launch(_stream, grid, block, args, (uint)bytes, cluster);
+        Kernel("hadamard", $"hadamard_base_{shape}_{suffix}").Launch(_stream, grid, threads, args, (uint)bytes, cluster);
     }
 
-    // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit k % 32 of word k/32 · SignRows + r tells a minus;
-    // apart: bit k + 8 from k = 8 on.
-    private static uint[] PackSigns(ReadOnlySpan<sbyte> signs, int order, bool inverse, bool apart)
+    // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit k % 32 of word k/32 · SignRows + r tells a minus.
+    private static uint[] PackSigns(ReadOnlySpan<sbyte> signs, int order, bool inverse)
     {
         uint[] words = new uint[HadamardSignWords];
         for (int k = 0; k < order; k++)
@@ -218,7 +208,7 @@ public sealed partial class GpuBackend
             for (int r = 0; r < order; r++)
             {
                 if (signs[inverse ? r * order + k : k * order + r] < 0)
-                    words[k / 32 * HadamardSignRows + r] |= 1u << (apart && k >= 8 ? k + 8 : k % 32);
+                    words[k / 32 * HadamardSignRows + r] |= 1u << (k % 32);
             }
         }
         return words;

@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using FastKron.Native.Compute;
 
 namespace FastKron.Native.Incoherence;
 
-/// <summary>Hadamard matrices whose order is no power of two, made from formulas: Paley's two constructions and Williamson's.</summary>
-/// <remarks>Entries are ±1, rows orthogonal. Sources: Paley 1933; Williamson 1944; the circulants are those of Sloane's catalogue (Had.52, 116, 124, 156, 172).</remarks>
+/// <summary>Hadamard matrices whose order is no power of two, made from formulas: Paley's two constructions (<see cref="PaleyMatrix"/>) and Williamson's.</summary>
+/// <remarks>Entries are ±1, rows orthogonal. Source: Williamson 1944; the circulants are those of Sloane's catalogue (Had.52, 116, 124, 156, 172).</remarks>
 public static class HadamardTables
 {
     // The four circulants A, B, C, D of Williamson's array, as first rows.
@@ -32,44 +33,12 @@ public static class HadamardTables
 
     private static sbyte[] Make(int order) => order switch
     {
-        12 or 20 or 44 or 60 or 68 or 108 or 140 => PaleyOne(Field.Prime(order - 1)),
-        28 or 36 or 76 or 148 => PaleyTwo(Field.Prime(order / 2 - 1)),
-        100 => PaleyTwo(Field.SquareOf(7)),
+        12 or 20 or 44 or 60 or 68 or 108 or 140 => PaleyMatrix.First(order),
+        28 or 36 or 76 or 100 or 148 => PaleyMatrix.Second(order),
         52 or 116 or 124 or 156 or 172 => FromCirculants(order),
         _ => throw new NotSupportedException(
             $"Hadamard matrix of order {order}: there are tables of order {string.Join(", ", PublishedOrders.Concat(ExtensionOrders).Order())}"),
     };
-
-    // q ≡ 3 (mod 4): the bordered matrix of χ(i − j), diagonal +1, first row −1 but for its head.
-    private static sbyte[] PaleyOne(Field field)
-    {
-        int order = field.Size + 1;
-        var signs = new sbyte[order * order];
-        for (int i = 0; i < order; i++)
-        {
-            for (int j = 0; j < order; j++)
-                signs[i * order + j] = i == j || j == 0 ? (sbyte)1 : i == 0 ? (sbyte)-1 : field.Character(i - 1, j - 1);
-        }
-        return signs;
-    }
-
-    // q ≡ 1 (mod 4): S symmetric with zero diagonal; [[S + I, S − I], [S − I, −S − I]].
-    private static sbyte[] PaleyTwo(Field field)
-    {
-        int half = field.Size + 1, order = 2 * half;
-        var signs = new sbyte[order * order];
-        for (int i = 0; i < order; i++)
-        {
-            for (int j = 0; j < order; j++)
-            {
-                int r = i % half, c = j % half;
-                int s = r == c ? 0 : r == 0 || c == 0 ? 1 : field.Character(r - 1, c - 1);
-                bool lowerRight = i >= half && j >= half, upperLeft = i < half && j < half;
-                signs[i * order + j] = (sbyte)((lowerRight ? -s : s) + (r != c ? 0 : upperLeft ? 1 : -1));
-            }
-        }
-        return signs;
-    }
 
     // [[A, B, C, D], [−B, A, −D, C], [−C, D, A, −B], [−D, −C, B, A]] of symmetric circulants.
     private static sbyte[] FromCirculants(int order)
@@ -93,48 +62,5 @@ public static class HadamardTables
             }
         }
         return signs;
-    }
-
-    // A finite field's elements 0 … Size−1 with the quadratic character χ of a difference.
-    private sealed class Field
-    {
-        private readonly int _prime;
-        private readonly bool[] _isSquare;
-
-        private Field(int prime, int size)
-        {
-            (_prime, Size) = (prime, size);
-            _isSquare = new bool[size];
-            for (int x = 1; x < size; x++)
-                _isSquare[Square(x)] = true;
-        }
-
-        public int Size { get; }
-
-        public static Field Prime(int q) => new(q, q);
-
-        /// <summary>GF(p²) = GF(p)[i] for p ≡ 3 (mod 4): element a + b·i has number p·a + b.</summary>
-        public static Field SquareOf(int p) => new(p, p * p);
-
-        /// <summary>χ(x − y): 0 for equal elements, 1 for a square difference, −1 otherwise.</summary>
-        public sbyte Character(int x, int y)
-        {
-            if (x == y)
-                return 0;
-            int difference = Size == _prime
-                ? Modulo(x - y)
-                : _prime * Modulo(x / _prime - y / _prime) + Modulo(x % _prime - y % _prime);
-            return _isSquare[difference] ? (sbyte)1 : (sbyte)-1;
-        }
-
-        private int Square(int x)
-        {
-            if (Size == _prime)
-                return x * x % _prime;
-            int a = x / _prime, b = x % _prime;
-            return _prime * Modulo(a * a - b * b) + Modulo(2 * a * b);
-        }
-
-        private int Modulo(int value) => (value % _prime + _prime) % _prime;
     }
 }
