@@ -20,6 +20,17 @@ template <typename Shape> struct ViterbiForward
     static constexpr int Pairs = Shape::Symmetric ? ThreadGroups : ThreadGroups / 2;
     static constexpr int Minima = Shape::Symmetric ? 2 * ThreadGroups : ChunkGroups;
     static constexpr int Kept = Minima > Parts ? Minima / Parts : 1;       // minima of a chunk that a thread writes
+    static constexpr int BranchSources = ChunkGroups > Branches ? ChunkGroups / Branches : 1;
+
+    // Minima of the step before that two branches of a chunk's groups come from.
+    struct Sources
+    {
+        int minima[2][BranchSources];
+    };
+
+    // Two branches have so little to compute for each minimum read that a chunk must read those of the next: the
+    // compiler, who cannot know that it writes elsewhere, would not.
+    static constexpr bool ReadsAhead = !Shape::Symmetric && Branches == 2;
 
     template <bool Wide, int Dummy = 0> struct BufferType
     {
@@ -30,6 +41,7 @@ template <typename Shape> struct ViterbiForward
         using Type = TwoBuffers<Groups, Words>;
     };
     using Buffers = typename BufferType<StepBits == 1>::Type;
+    static constexpr int Phases = Buffers::TwoPhases ? 2 : 1, PhaseChunks = Chunks / Phases;
 
     TrellisShared<Shape>& shared;
     Buffers buffers;
@@ -167,36 +179,42 @@ private:
         }
 
         int least[Words][Minima];
+        Sources ahead[2];                      // of even and of odd chunks
+        if constexpr (ReadsAhead)
+            ahead[0] = read(0, 0, 0);
 #pragma unroll
-        for (int chunk = 0; chunk < Chunks; chunk++)
+        for (int phase = 0; phase < Phases; phase++)
         {
-            if constexpr (Shape::Symmetric)
-                visit_symmetric(x, least);
-            else
-                visit(x, chunk, least);
-            if constexpr (Buffers::TwoPhases)
+            if (phase > 0)
+                forward_barrier();
+#pragma unroll
+            for (int chunk = phase * PhaseChunks; chunk < (phase + 1) * PhaseChunks; chunk++)
             {
-                if (chunk == Chunks / 2)
-                    forward_barrier();
-            }
-            int first[Words];
+                if (ReadsAhead && chunk + 1 < Chunks)
+                    ahead[(chunk + 1) % 2] = read(0, chunk + 1, 0);
+                if constexpr (Shape::Symmetric)
+                    visit_symmetric(x, least);
+                else
+                    visit(x, chunk, ahead[chunk % 2], least);
+                int first[Words];
 #pragma unroll
-            for (int w = 0; w < Words; w++)
-            {
-                first[w] = reduce(least[w]);
-                if (Special && normalize)
+                for (int w = 0; w < Words; w++)
                 {
+                    first[w] = reduce(least[w]);
+                    if (Special && normalize)
+                    {
 #pragma unroll
-                    for (int i = 0; i < Kept; i++)
-                        least[w][i] = Costs::bits(Costs::subtract(Costs::value(least[w][i]), offset[w]));
-                }
-                if (measure)
-                {
+                        for (int i = 0; i < Kept; i++)
+                            least[w][i] = Costs::bits(Costs::subtract(Costs::value(least[w][i]), offset[w]));
+                    }
+                    if (measure)
+                    {
 #pragma unroll
-                    for (int i = 0; i < Kept; i++)
-                        lowest[w] = Costs::least(lowest[w], least[w][i]);
+                        for (int i = 0; i < Kept; i++)
+                            lowest[w] = Costs::least(lowest[w], least[w][i]);
+                    }
+                    store(w, chunk, first[w], least[w]);
                 }
-                store(w, chunk, first[w], least[w]);
             }
         }
         if (measure)
@@ -215,33 +233,40 @@ private:
         }
     }
 
-    // V = 1: minima over the thread's branches of the groups of a chunk.
-    __device__ __forceinline__ void visit(const Value (&x)[Words][Vector], int chunk, int (&least)[Words][Minima]) const
+    // The minima that branches j and j + 1 of the groups of a chunk come from.
+    __device__ __forceinline__ Sources read(int word, int chunk, int j) const
     {
-        constexpr int Sources = ChunkGroups > Branches ? ChunkGroups / Branches : 1;
+        Sources sources;
+#pragma unroll
+        for (int b = 0; b < 2; b++)
+        {
+            int source = first_source + chunk * (Shape::ChunkStride >> StepBits);
+            source += branch(j + b) * (Groups >> StepBits);
+            const int* from = buffers.from(word, chunk, j + b, source);
+            if constexpr (BranchSources == 2)
+            {
+                int2 two = *reinterpret_cast<const int2*>(from);
+                sources.minima[b][0] = two.x, sources.minima[b][1] = two.y;
+            }
+            else
+            {
+                sources.minima[b][0] = *from;
+            }
+        }
+        return sources;
+    }
+
+    // V = 1: minima over the thread's branches of the groups of a chunk. ahead: what they come from, if ReadsAhead.
+    __device__ __forceinline__ void visit(const Value (&x)[Words][Vector], int chunk, const Sources& ahead,
+                                          int (&least)[Words][Minima]) const
+    {
 #pragma unroll
         for (int j = 0; j < ThreadBranches; j += 2)
         {
 #pragma unroll
             for (int w = 0; w < Words; w++)
             {
-                int before[2][Sources];
-#pragma unroll
-                for (int b = 0; b < 2; b++)
-                {
-                    int source = first_source + chunk * (Shape::ChunkStride >> StepBits);
-                    source += branch(j + b) * (Groups >> StepBits);
-                    const int* from = buffers.from(w, chunk, j + b, source);
-                    if constexpr (Sources == 2)
-                    {
-                        int2 two = *reinterpret_cast<const int2*>(from);
-                        before[b][0] = two.x, before[b][1] = two.y;
-                    }
-                    else
-                    {
-                        before[b][0] = *from;
-                    }
-                }
+                Sources before = ReadsAhead ? ahead : read(w, chunk, j);
 #pragma unroll
                 for (int i = 0; i < ChunkGroups; i++)
                 {
@@ -251,7 +276,8 @@ private:
                     {
                         uint32_t pair = codewords[j + b][(chunk * ChunkGroups + i) / 2];
                         Value d = Costs::subtract(x[w][0], i % 2 == 0 ? Costs::low(pair) : Costs::high(pair));
-                        cost[b] = Costs::bits(Costs::square_add(d, Costs::value(before[b][i * Sources / ChunkGroups])));
+                        Value minimum = Costs::value(before.minima[b][i * BranchSources / ChunkGroups]);
+                        cost[b] = Costs::bits(Costs::square_add(d, minimum));
                     }
                     least[w][i] = j == 0 ? Costs::least(cost[0], cost[1]) : Costs::least(least[w][i], cost[0], cost[1]);
                 }
