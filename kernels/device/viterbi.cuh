@@ -32,6 +32,9 @@ template <typename Shape> struct ViterbiForward
     // compiler, who cannot know that it writes elsewhere, would not.
     static constexpr bool ReadsAhead = !Shape::Symmetric && Branches == 2;
 
+    // A row of 128 KB takes the time of half a step to write, so it is written while one computes.
+    static constexpr bool KeepsInStep = Groups == 32768;
+
     template <bool Wide, int Dummy = 0> struct BufferType
     {
         using Type = SixQuarters<Groups, Chunks>;
@@ -74,6 +77,12 @@ template <typename Shape> struct ViterbiForward
     __device__ __forceinline__ void pass(int set, int steps, int shift, const int* only, int* history, int first_row,
                                          bool keep_last, int* offsets)
     {
+        auto row_after = [&](int t) -> int*
+        {
+            int row = (t + RowSteps) / RowSteps - first_row;
+            bool kept = row >= 0 && (t + 1 == steps ? keep_last : (t + 1) % RowSteps == 0);
+            return kept ? history + static_cast<size_t>(row) * Words * Groups : nullptr;
+        };
         start(only);
         if (first_row == 0)
             keep(history);
@@ -87,15 +96,18 @@ template <typename Shape> struct ViterbiForward
                 for (int v = 0; v < Vector; v++)
                     x[w][v] = Costs::value(shared.weights[set][w][((t + shift) * Vector + v) & (TileWeights - 1)]);
             }
+            int* row = KeepsInStep ? row_after(t) : nullptr;
             if (Costs::Normalized && (t % NormalizeSteps == 0 || t % NormalizeSteps == NormalizeSteps - 1))
-                step<true>(x, t, offsets);
+                step<true>(x, t, offsets, row);
             else
-                step<false>(x, t, offsets);
+                step<false>(x, t, offsets, row);
             buffers.advance();
             forward_barrier();
-            int row = (t + RowSteps) / RowSteps - first_row;
-            if (row >= 0 && (t + 1 == steps ? keep_last : (t + 1) % RowSteps == 0))
-                keep(history + static_cast<size_t>(row) * Words * Groups);
+            if constexpr (!KeepsInStep)
+            {
+                if (int* kept = row_after(t))
+                    keep(kept);
+            }
         }
     }
 
@@ -147,7 +159,9 @@ private:
     }
 
     // Special: packed half either subtracts from the minima of this step or looks for their lowest.
-    template <bool Special> __device__ __forceinline__ void step(const Value (&x)[Words][Vector], int t, int* offsets)
+    // row: of the history, for the minima of this step if KeepsInStep, or null.
+    template <bool Special>
+    __device__ __forceinline__ void step(const Value (&x)[Words][Vector], int t, int* offsets, int* row)
     {
         Value offset[Words];
         int lowest[Words];
@@ -178,6 +192,9 @@ private:
                 asm volatile("" : "+r"(codewords[j][i]));
         }
 
+        int* own_row = row + first_group;
+        if constexpr (KeepsInStep)
+            asm volatile("" : "+l"(own_row));              // else it is computed anew for every chunk
         int least[Words][Minima];
         Sources ahead[2];                      // of even and of odd chunks
         if constexpr (ReadsAhead)
@@ -214,6 +231,12 @@ private:
                             lowest[w] = Costs::least(lowest[w], least[w][i]);
                     }
                     store(w, chunk, first[w], least[w]);
+                    if constexpr (KeepsInStep)
+                    {
+                        if (row != nullptr)
+                            __stcs(reinterpret_cast<int4*>(own_row + chunk * Shape::ChunkStride),
+                                   make_int4(least[w][0], least[w][1], least[w][2], least[w][3]));
+                    }
                 }
             }
         }
