@@ -20,6 +20,20 @@ template <typename Shape> struct ViterbiForward
     static constexpr int Pairs = Shape::Symmetric ? ThreadGroups : ThreadGroups / 2;
     static constexpr int Minima = Shape::Symmetric ? 2 * ThreadGroups : ChunkGroups;
     static constexpr int Kept = Minima > Parts ? Minima / Parts : 1;       // minima of a chunk that a thread writes
+    static constexpr int BranchSources = ChunkGroups > Branches ? ChunkGroups / Branches : 1;
+
+    // Minima of the step before that two branches of a chunk's groups come from.
+    struct Sources
+    {
+        int minima[2][BranchSources];
+    };
+
+    // Two branches have so little to compute for each minimum read that a chunk must read those of the next: the
+    // compiler, who cannot know that it writes elsewhere, would not.
+    static constexpr bool ReadsAhead = !Shape::Symmetric && Branches == 2;
+
+    // A row of 128 KB takes the time of half a step to write, so it is written while one computes.
+    static constexpr bool KeepsInStep = Groups == 32768;
 
     template <bool Wide, int Dummy = 0> struct BufferType
     {
@@ -30,6 +44,7 @@ template <typename Shape> struct ViterbiForward
         using Type = TwoBuffers<Groups, Words>;
     };
     using Buffers = typename BufferType<StepBits == 1>::Type;
+    static constexpr int Phases = Buffers::TwoPhases ? 2 : 1, PhaseChunks = Chunks / Phases;
 
     TrellisShared<Shape>& shared;
     Buffers buffers;
@@ -62,6 +77,12 @@ template <typename Shape> struct ViterbiForward
     __device__ __forceinline__ void pass(int set, int steps, int shift, const int* only, int* history, int first_row,
                                          bool keep_last, int* offsets)
     {
+        auto row_after = [&](int t) -> int*
+        {
+            int row = (t + RowSteps) / RowSteps - first_row;
+            bool kept = row >= 0 && (t + 1 == steps ? keep_last : (t + 1) % RowSteps == 0);
+            return kept ? history + static_cast<size_t>(row) * Words * Groups : nullptr;
+        };
         start(only);
         if (first_row == 0)
             keep(history);
@@ -75,15 +96,18 @@ template <typename Shape> struct ViterbiForward
                 for (int v = 0; v < Vector; v++)
                     x[w][v] = Costs::value(shared.weights[set][w][((t + shift) * Vector + v) & (TileWeights - 1)]);
             }
+            int* row = KeepsInStep ? row_after(t) : nullptr;
             if (Costs::Normalized && (t % NormalizeSteps == 0 || t % NormalizeSteps == NormalizeSteps - 1))
-                step<true>(x, t, offsets);
+                step<true>(x, t, offsets, row);
             else
-                step<false>(x, t, offsets);
+                step<false>(x, t, offsets, row);
             buffers.advance();
             forward_barrier();
-            int row = (t + RowSteps) / RowSteps - first_row;
-            if (row >= 0 && (t + 1 == steps ? keep_last : (t + 1) % RowSteps == 0))
-                keep(history + static_cast<size_t>(row) * Words * Groups);
+            if constexpr (!KeepsInStep)
+            {
+                if (int* kept = row_after(t))
+                    keep(kept);
+            }
         }
     }
 
@@ -135,7 +159,9 @@ private:
     }
 
     // Special: packed half either subtracts from the minima of this step or looks for their lowest.
-    template <bool Special> __device__ __forceinline__ void step(const Value (&x)[Words][Vector], int t, int* offsets)
+    // row: of the history, for the minima of this step if KeepsInStep, or null.
+    template <bool Special>
+    __device__ __forceinline__ void step(const Value (&x)[Words][Vector], int t, int* offsets, int* row)
     {
         Value offset[Words];
         int lowest[Words];
@@ -166,37 +192,52 @@ private:
                 asm volatile("" : "+r"(codewords[j][i]));
         }
 
+        int* own_row = row + first_group;
+        if constexpr (KeepsInStep)
+            asm volatile("" : "+l"(own_row));              // else it is computed anew for every chunk
         int least[Words][Minima];
+        Sources ahead[2];                      // of even and of odd chunks
+        if constexpr (ReadsAhead)
+            ahead[0] = read(0, 0, 0);
 #pragma unroll
-        for (int chunk = 0; chunk < Chunks; chunk++)
+        for (int phase = 0; phase < Phases; phase++)
         {
-            if constexpr (Shape::Symmetric)
-                visit_symmetric(x, least);
-            else
-                visit(x, chunk, least);
-            if constexpr (Buffers::TwoPhases)
+            if (phase > 0)
+                forward_barrier();
+#pragma unroll
+            for (int chunk = phase * PhaseChunks; chunk < (phase + 1) * PhaseChunks; chunk++)
             {
-                if (chunk == Chunks / 2)
-                    forward_barrier();
-            }
-            int first[Words];
+                if (ReadsAhead && chunk + 1 < Chunks)
+                    ahead[(chunk + 1) % 2] = read(0, chunk + 1, 0);
+                if constexpr (Shape::Symmetric)
+                    visit_symmetric(x, least);
+                else
+                    visit(x, chunk, ahead[chunk % 2], least);
+                int first[Words];
 #pragma unroll
-            for (int w = 0; w < Words; w++)
-            {
-                first[w] = reduce(least[w]);
-                if (Special && normalize)
+                for (int w = 0; w < Words; w++)
                 {
+                    first[w] = reduce(least[w]);
+                    if (Special && normalize)
+                    {
 #pragma unroll
-                    for (int i = 0; i < Kept; i++)
-                        least[w][i] = Costs::bits(Costs::subtract(Costs::value(least[w][i]), offset[w]));
-                }
-                if (measure)
-                {
+                        for (int i = 0; i < Kept; i++)
+                            least[w][i] = Costs::bits(Costs::subtract(Costs::value(least[w][i]), offset[w]));
+                    }
+                    if (measure)
+                    {
 #pragma unroll
-                    for (int i = 0; i < Kept; i++)
-                        lowest[w] = Costs::least(lowest[w], least[w][i]);
+                        for (int i = 0; i < Kept; i++)
+                            lowest[w] = Costs::least(lowest[w], least[w][i]);
+                    }
+                    store(w, chunk, first[w], least[w]);
+                    if constexpr (KeepsInStep)
+                    {
+                        if (row != nullptr)
+                            __stcs(reinterpret_cast<int4*>(own_row + chunk * Shape::ChunkStride),
+                                   make_int4(least[w][0], least[w][1], least[w][2], least[w][3]));
+                    }
                 }
-                store(w, chunk, first[w], least[w]);
             }
         }
         if (measure)
@@ -215,33 +256,40 @@ private:
         }
     }
 
-    // V = 1: minima over the thread's branches of the groups of a chunk.
-    __device__ __forceinline__ void visit(const Value (&x)[Words][Vector], int chunk, int (&least)[Words][Minima]) const
+    // The minima that branches j and j + 1 of the groups of a chunk come from.
+    __device__ __forceinline__ Sources read(int word, int chunk, int j) const
     {
-        constexpr int Sources = ChunkGroups > Branches ? ChunkGroups / Branches : 1;
+        Sources sources;
+#pragma unroll
+        for (int b = 0; b < 2; b++)
+        {
+            int source = first_source + chunk * (Shape::ChunkStride >> StepBits);
+            source += branch(j + b) * (Groups >> StepBits);
+            const int* from = buffers.from(word, chunk, j + b, source);
+            if constexpr (BranchSources == 2)
+            {
+                int2 two = *reinterpret_cast<const int2*>(from);
+                sources.minima[b][0] = two.x, sources.minima[b][1] = two.y;
+            }
+            else
+            {
+                sources.minima[b][0] = *from;
+            }
+        }
+        return sources;
+    }
+
+    // V = 1: minima over the thread's branches of the groups of a chunk. ahead: what they come from, if ReadsAhead.
+    __device__ __forceinline__ void visit(const Value (&x)[Words][Vector], int chunk, const Sources& ahead,
+                                          int (&least)[Words][Minima]) const
+    {
 #pragma unroll
         for (int j = 0; j < ThreadBranches; j += 2)
         {
 #pragma unroll
             for (int w = 0; w < Words; w++)
             {
-                int before[2][Sources];
-#pragma unroll
-                for (int b = 0; b < 2; b++)
-                {
-                    int source = first_source + chunk * (Shape::ChunkStride >> StepBits);
-                    source += branch(j + b) * (Groups >> StepBits);
-                    const int* from = buffers.from(w, chunk, j + b, source);
-                    if constexpr (Sources == 2)
-                    {
-                        int2 two = *reinterpret_cast<const int2*>(from);
-                        before[b][0] = two.x, before[b][1] = two.y;
-                    }
-                    else
-                    {
-                        before[b][0] = *from;
-                    }
-                }
+                Sources before = ReadsAhead ? ahead : read(w, chunk, j);
 #pragma unroll
                 for (int i = 0; i < ChunkGroups; i++)
                 {
@@ -251,7 +299,8 @@ private:
                     {
                         uint32_t pair = codewords[j + b][(chunk * ChunkGroups + i) / 2];
                         Value d = Costs::subtract(x[w][0], i % 2 == 0 ? Costs::low(pair) : Costs::high(pair));
-                        cost[b] = Costs::bits(Costs::square_add(d, Costs::value(before[b][i * Sources / ChunkGroups])));
+                        Value minimum = Costs::value(before.minima[b][i * BranchSources / ChunkGroups]);
+                        cost[b] = Costs::bits(Costs::square_add(d, minimum));
                     }
                     least[w][i] = j == 0 ? Costs::least(cost[0], cost[1]) : Costs::least(least[w][i], cost[0], cost[1]);
                 }
