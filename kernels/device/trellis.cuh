@@ -45,9 +45,9 @@ __device__ __forceinline__ void store_pairs(T* target, const uint32_t* pairs, bo
         target[i] = pack.values[i];
 }
 
-// A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, four tiles of a row of the plain
-// layout. A step of it has 16 columns, and of each 16 rows the registers of an mma.m16n8k16's A: pair j of a lane stands
-// for row(lane, j) and two adjacent columns. Columns are in an order of the layout's own, which place knows.
+// A unit is what one warp decodes at once: a 2 x 2 group of tiles of the kernel layout, four tiles of a row of the
+// plain layout. A step of it has 16 columns, and of each 16 rows the registers of an mma.m16n8k16's A: pair j of a lane
+// stands for row(lane, j) and two adjacent columns. Columns are in an order of the layout's own, which place knows.
 // Codes are aligned to 16 bytes. A row may end within a unit: what a lane loads beyond it is of the row's last tile.
 template <typename Code, int K, bool KernelLayout> struct TrellisUnit;
 
@@ -199,7 +199,8 @@ template <typename Code, int K> struct TrellisUnit<Code, K, false>
 
     // As that of the kernel layout, for so many columns.
     template <typename T>
-    __device__ __forceinline__ void store(T* corner, size_t stride, int columns, const Code& code, bool aligned, int lane)
+    __device__ __forceinline__ void store(T* corner, size_t stride, int columns, const Code& code, bool aligned,
+                                          int lane)
     {
         words[K] = __shfl_sync(FullWarp, words[0], (lane + 4) % WarpSize);
         if ((lane & 3) * 16 >= columns)
@@ -229,8 +230,9 @@ private:
     // The code with V = 2 takes states with other bits above their 16.
     __device__ __forceinline__ uint32_t state(int bit) const
     {
+        // 32 bits from a multiple of 16 on; the halves of a word come in the other order.
         int word = bit / 32, offset = bit % 16;
-        uint32_t from = bit % 32 < 16 ? __byte_perm(words[word], 0, 0x1032)      // halves of words come in the other order
+        uint32_t from = bit % 32 < 16 ? __byte_perm(words[word], 0, 0x1032)
                                       : __byte_perm(words[word], words[word + 1], 0x3254);
         if (offset == 0 || Code::Vector == 2)
             return from >> (16 - offset);

@@ -175,7 +175,7 @@ __device__ __forceinline__ void trellis_matmul(float* y, size_t y_stride, const 
         // The warps' sums replace their inputs.
         __syncwarp();
         constexpr int Sums = RowsAtOnce * Unit::Rows;
-        static_assert(Sums * sizeof(float) <= Inputs::Stride * sizeof(half), "sums of a token fit where its inputs were");
+        static_assert(Sums * sizeof(float) <= Inputs::Stride * sizeof(half), "a token's sums fit in place of its inputs");
         float* partial = reinterpret_cast<float*>(shared_x);
 #pragma unroll
         for (int j = 0; j < 4; j++)
