@@ -138,10 +138,11 @@ __device__ __forceinline__ void trellis_matmul(float* y, size_t y_stride, const 
                 factors[n] = *reinterpret_cast<const float*>(
                     shared_x + min((lane & 3) * 2 + n, tokens - 1) * Inputs::Stride + GroupColumns);
 
-            // One copy of the code for all rows: it is most of the image, and what the driver compiles.
-#pragma unroll 1
-            for (int r = 0; r < min(RowsAtOnce, end - row); r++)
+#pragma unroll
+            for (int r = 0; r < RowsAtOnce; r++)
             {
+                if (row + r >= end)
+                    break;
                 bool last = r + 1 == RowsAtOnce || row + r + 1 == end;
                 int next_row = !last ? row + r + 1 : next_group != warp ? row : min(row + RowsAtOnce, end - 1);
                 float sum[Tiles][4] = {};
@@ -162,11 +163,11 @@ __device__ __forceinline__ void trellis_matmul(float* y, size_t y_stride, const 
                     units[i].load(codes, next_row, (last ? next_group : group) * GroupUnits + i, columns, lane);
                 }
 #pragma unroll
-                for (int i = 0; i < RowsAtOnce * Tiles * 4; i++)
+                for (int tile = 0; tile < Tiles; tile++)
                 {
-                    int tile = i / 4 % Tiles, j = i % 4;
-                    float& own = total[i / (Tiles * 4)][tile][j];
-                    own = i / (Tiles * 4) == r ? fmaf(sum[tile][j], factors[j % 2], own) : own;
+#pragma unroll
+                    for (int j = 0; j < 4; j++)
+                        total[r][tile][j] = fmaf(sum[tile][j], factors[j % 2], total[r][tile][j]);
                 }
             }
         }
