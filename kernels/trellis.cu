@@ -9,70 +9,45 @@
 constexpr int DecodeThreads = 256;
 constexpr int DecodeWarps = DecodeThreads / WarpSize;
 
-// dense[r, c] <- weight (first_unit_row * rows of a unit + r, c) for unit_rows rows of units. Grid (blocks), block
-// (256): a warp decodes a unit at a time. paired: two adjacent elements of dense can be stored as one.
+// dense[r, c] <- weight (first_row + r, c). Grid (blocks), block (256): a warp decodes a unit at a time. aligned: the
+// elements that a lane has side by side in dense can be stored as vectors.
 template <typename Code, int K, bool KernelLayout, typename T>
-__device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const uint16_t* codes, int first_unit_row,
-                                               int unit_rows, int unit_columns, int paired,
-                                               const typename Code::Parameters& parameters)
+__device__ __forceinline__ void trellis_decode(T* dense, size_t stride, const uint16_t* codes, int first_row, int rows,
+                                               int columns, int aligned, const typename Code::Parameters& parameters)
 {
     using Unit = TrellisUnit<Code, K, KernelLayout>;
     Code code(parameters);
     __syncthreads();
-    int lane = threadIdx.x % WarpSize;
-    size_t units = static_cast<size_t>(unit_rows) * unit_columns, step = static_cast<size_t>(gridDim.x) * DecodeWarps;
-    size_t first = static_cast<size_t>(first_unit_row) * unit_columns;
+    int lane = threadIdx.x % WarpSize, unit_columns = (columns + Unit::Columns - 1) / Unit::Columns;
+    size_t units = static_cast<size_t>(rows / Unit::Rows) * unit_columns;
+    size_t step = static_cast<size_t>(gridDim.x) * DecodeWarps;
     for (size_t u = static_cast<size_t>(blockIdx.x) * DecodeWarps + threadIdx.x / WarpSize; u < units; u += step)
     {
+        int row = static_cast<int>(u / unit_columns), column = static_cast<int>(u % unit_columns);
         Unit unit;
-        unit.load(codes, first + u, lane);
-        T* corner = dense + u / unit_columns * Unit::Rows * stride + u % unit_columns * Unit::Rows;
-#pragma unroll
-        for (int column_tile = 0; column_tile < Unit::Tiles; column_tile++)
-        {
-            uint32_t pairs[Unit::Tiles][4];
-            unit.decode(pairs, code, column_tile, lane);
-#pragma unroll
-            for (int i = 0; i < 4 * Unit::Tiles; i++)
-            {
-                int row_tile = i / 4, j = i % 4;
-                float2 c = codeword(pairs[row_tile][j]);
-                T* target = corner + (16 * row_tile + (lane >> 2) + 8 * (j & 1)) * stride;
-                target += 16 * column_tile + Unit::column(lane, j);
-                Pack<T, 2> pair = {{convert<T>(c.x), convert<T>(c.y)}};
-                if (paired != 0)
-                {
-                    store_pack(target, pair);
-                }
-                else
-                {
-                    target[0] = pair.values[0];
-                    target[1] = pair.values[1];
-                }
-            }
-        }
+        unit.load(codes, first_row / Unit::Rows + row, column, columns, lane);
+        T* corner = dense + static_cast<size_t>(row) * Unit::Rows * stride + column * Unit::Columns;
+        unit.store(corner, stride, columns - column * Unit::Columns, code, aligned != 0, lane);
     }
 }
 
 #define TRELLIS_DECODE(CODE, Code, K, LAYOUT, KERNEL, TYPE, T)                                                         \
     extern "C" __global__ void __launch_bounds__(DecodeThreads) trellis_decode_##CODE##_k##K##_##LAYOUT##_##TYPE(      \
-        T* __restrict__ dense, size_t stride, const uint16_t* __restrict__ codes, int first_unit_row, int unit_rows,   \
-        int unit_columns, int paired, const __grid_constant__ Code::Parameters parameters)                             \
+        T* __restrict__ dense, size_t stride, const uint16_t* __restrict__ codes, int first_row, int rows,             \
+        int columns, int aligned, const __grid_constant__ Code::Parameters parameters)                                 \
     {                                                                                                                  \
-        trellis_decode<Code, K, KERNEL, T>(dense, stride, codes, first_unit_row, unit_rows, unit_columns, paired,      \
-                                           parameters);                                                                \
+        trellis_decode<Code, K, KERNEL, T>(dense, stride, codes, first_row, rows, columns, aligned, parameters);       \
     }
 
-// Grid (at most unit_rows), block (32 MatMulWarps), dynamic shared memory: the table and the warps' inputs.
+// Grid (at most rows of units), block (32 MatMulWarps), dynamic shared memory: the table and the warps' inputs.
 #define TRELLIS_MATMUL(CODE, Code, K, LAYOUT, KERNEL, MAX)                                                             \
     extern "C" __global__ void __launch_bounds__(MatMulWarps * WarpSize, 1)                                            \
         trellis_matmul_##CODE##_k##K##_##LAYOUT##_rows##MAX(                                                           \
             float* __restrict__ y, size_t y_stride, const float* __restrict__ x, size_t x_stride,                      \
-            const uint16_t* __restrict__ codes, int tokens, int unit_rows, int unit_columns,                           \
+            const uint16_t* __restrict__ codes, int tokens, int rows, int columns,                                     \
             const __grid_constant__ Code::Parameters parameters)                                                       \
     {                                                                                                                  \
-        trellis_matmul<Code, K, KERNEL, MAX>(y, y_stride, x, x_stride, codes, tokens, unit_rows, unit_columns,         \
-                                             parameters);                                                              \
+        trellis_matmul<Code, K, KERNEL, MAX>(y, y_stride, x, x_stride, codes, tokens, rows, columns, parameters);      \
     }
 
 #define TRELLIS_RATE(CODE, Decoder, Multiplier, K, LAYOUT, KERNEL)                                                     \

@@ -80,11 +80,12 @@ template <int Copies, bool Signed, int Threads> struct ReplicatedHybridCode
     }
 };
 
-// The codes with V = 1 hash the state to x = s multiplier + addend. Bits above the 16 of a state may hold anything.
+// The codes with V = 1 hash the state to x = s multiplier + addend. States have no bits above their 16.
 struct ComputedCodeParameters
 {
     uint32_t multiplier, addend;
-    float origin, scale, offset;      // of byte sums
+    uint32_t sum_bits;        // of byte sums: float32 bits of 1.5 2^23, plus what is to be added to the sum
+    float scale, offset;      // of that number
 };
 
 // 3INST and MCG: the sum of two float16 made of the halves of x.
@@ -99,21 +100,23 @@ struct HalfPairCode
 
     __device__ __forceinline__ uint32_t pair(uint32_t first, uint32_t second) const
     {
-        uint32_t a = terms(first), b = terms(second);
-        __half2 sum = __hadd2_rn(half2_of(__byte_perm(a, b, 0x5410)), half2_of(__byte_perm(a, b, 0x7632)));
-        return *reinterpret_cast<uint32_t*>(&sum);
+        return __byte_perm(sum(first), sum(second), 0x5410);
     }
 
 private:
-    __device__ __forceinline__ uint32_t terms(uint32_t state) const
+    // Twice the sum of the halves, which a float16 addition can choose of one register without another instruction.
+    __device__ __forceinline__ uint32_t sum(uint32_t state) const
     {
-        return (((state & 0xffffu) * parameters.multiplier + parameters.addend) & 0x8fff8fffu) ^ 0x3b603b60u;
+        uint32_t x = state * parameters.multiplier + parameters.addend, terms;
+        asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(terms) : "r"(x), "r"(0x8fff8fffu), "r"(0x3b603b60u));
+        __half2 halves = *reinterpret_cast<__half2*>(&terms);
+        __half2 sums = __hadd2_rn(__low2half2(halves), __high2half2(halves));
+        return *reinterpret_cast<uint32_t*>(&sums);
     }
-
-    static __device__ __forceinline__ __half2 half2_of(uint32_t bits) { return *reinterpret_cast<__half2*>(&bits); }
 };
 
-// 1MAD and MUL1: (B - origin) scale + offset of the sum B of the four bytes of x.
+// 1MAD and MUL1: a linear function of the sum B of the four bytes of x. Added to the bits of 1.5 2^23, whose last place
+// is 1, an integer is a float32; its product and the offset have no more bits than float32, so the function is exact.
 struct ByteSumCode
 {
     static constexpr int Vector = 1, SharedBytes = 0;
@@ -130,12 +133,11 @@ struct ByteSumCode
     }
 
 private:
-    // 0x4b000000 are the bits of 2^23, whose last place is 1.
     __device__ __forceinline__ float value(uint32_t state) const
     {
-        uint32_t x = (state & 0xffffu) * parameters.multiplier + parameters.addend;
-        float sum = __uint_as_float(__dp4a(x, 0x01010101u, 0x4b000000u));
-        return fmaf(sum - (8388608.0f + parameters.origin), parameters.scale, parameters.offset);
+        uint32_t x = state * parameters.multiplier + parameters.addend;
+        float sum = __uint_as_float(__dp4a(x, 0x01010101u, parameters.sum_bits));
+        return fmaf(sum, parameters.scale, parameters.offset);
     }
 };
 

@@ -7,8 +7,8 @@ namespace FastKron.Native.Compute.Gpu;
 public sealed partial class GpuBackend
 {
     // kernels/trellis.cu
-    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, MatMulWarps = 16, MatMulThreads = 32 * MatMulWarps, GroupUnits = 4;
-    private const int HybridEntries = 512, InputBytes = 2, CodeAlignment = 16, InputAlignment = 16;
+    private const int DecodeThreads = 256, DecodeWarps = DecodeThreads / 32, MatMulWarps = 16, MatMulThreads = 32 * MatMulWarps;
+    private const int HybridEntries = 512, TokenInputBytes = (128 + 32) * sizeof(ushort), CodeAlignment = 16, InputAlignment = 16;
 
     /// <summary>Rows of x up to which tiles are multiplied as they are decoded; above, strips of the matrix are decoded for <see cref="MatMul"/>.</summary>
     private const int FewRows = 8;
@@ -54,7 +54,6 @@ public sealed partial class GpuBackend
     // The order of a row's sums depends on the columns alone, so that its result does not depend on the other rows or the device.
     private void MultiplyFew(Tensor x, TrellisMatrix weights, Tensor y)
     {
-        int unit = TrellisPacking.Granularity(weights.Layout), unitRows = weights.Rows / unit, unitColumns = weights.Columns / unit;
         int tokens = x.Rows == 1 ? 1 : FewRows;
         using Tensor? alignedCodes = AlignedCodes(weights), alignedInputs = AlignedInputs(x);
         Tensor inputs = alignedInputs ?? x;
@@ -64,24 +63,26 @@ public sealed partial class GpuBackend
 
         // FewRowsHybridCode: a copy of the entries of both signs for every lane, or 16 copies of one where multiprocessors may have 99 KB.
         int tableBytes = !hybrid ? 0 : _images.HasWarpgroups ? 2 * HybridEntries * 32 * sizeof(uint) : HybridEntries * 16 * sizeof(uint);
-        uint shared = (uint)(tableBytes + MatMulWarps * tokens * (GroupUnits + 1) * unit * InputBytes);
-        int blocks = Math.Min(unitRows, _multiprocessors);
+        uint shared = (uint)(tableBytes + MatMulWarps * tokens * TokenInputBytes);
+        int blocks = Math.Min(weights.Rows / TrellisPacking.Granularity(weights.Layout), _multiprocessors);
         if (hybrid)
             kernel.Launch(_stream, blocks, MatMulThreads, Arguments(TableAddress(weights.Codebook)), shared);
         else
             kernel.Launch(_stream, blocks, MatMulThreads, Arguments(Computed(weights.Codebook)), shared);
 
         FewRowsArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
-            y.Address, (nuint)y.Stride, inputs.Address, (nuint)inputs.Stride, codes, x.Rows, unitRows, unitColumns, code);
+            y.Address, (nuint)y.Stride, inputs.Address, (nuint)inputs.Stride, codes, x.Rows, weights.Rows, weights.Columns, code);
     }
 
     // dense ← the rows of Ŵ from firstRow on, as many as dense has.
     private void DecodeRows(TrellisMatrix weights, int firstRow, Tensor dense)
     {
-        int unit = TrellisPacking.Granularity(weights.Layout), unitRows = dense.Rows / unit, unitColumns = weights.Columns / unit;
-        (string type, int pair) = dense.Type switch { DType.F32 => ("f32", 8), DType.BF16 => ("bf16", 4), _ => ("f16", 4) };
-        bool paired = dense.Address % pair == 0 && dense.Stride % 2 == 0;
-        int blocks = (int)Math.Min(((long)unitRows * unitColumns + DecodeWarps - 1) / DecodeWarps, _multiprocessors * DecodeWarps);
+        // A warp decodes 2 x 2 tiles, or four of a row; a lane stores 2 or 8 adjacent elements.
+        (int unitRows, int unitColumns, int adjacent) = weights.Layout == TrellisLayout.QtipKernel ? (32, 32, 2) : (16, 64, 8);
+        string type = dense.Type switch { DType.F32 => "f32", DType.BF16 => "bf16", _ => "f16" };
+        bool vectors = dense.Address % Math.Min(adjacent * dense.Type.Size(), PackBytes) == 0 && dense.Stride % adjacent == 0;
+        long units = (long)(dense.Rows / unitRows) * ((weights.Columns + unitColumns - 1) / unitColumns);
+        int blocks = (int)Math.Min((units + DecodeWarps - 1) / DecodeWarps, _multiprocessors * DecodeWarps);
         using Tensor? aligned = AlignedCodes(weights);
         nint codes = (aligned ?? weights.Codes).Address;
         CudaKernel kernel = TrellisKernel(weights, "decode", type);
@@ -91,7 +92,7 @@ public sealed partial class GpuBackend
             kernel.Launch(_stream, blocks, DecodeThreads, Arguments(Computed(weights.Codebook)));
 
         DecodeArgs<TCode> Arguments<TCode>(TCode code) where TCode : unmanaged => new(
-            dense.Address, (nuint)dense.Stride, codes, firstRow / unit, unitRows, unitColumns, paired ? 1 : 0, code);
+            dense.Address, (nuint)dense.Stride, codes, firstRow, dense.Rows, weights.Columns, vectors ? 1 : 0, code);
     }
 
     // The kernels load codes as vectors. Those of a model are whole allocations; a slice that begins elsewhere is copied.
@@ -155,21 +156,29 @@ public sealed partial class GpuBackend
             memory.Dispose();
     }
 
-    // trellis-formats-and-kernels.md section 1.1. (B − 510) / 147.8 and the product with the reciprocal give the same float16 for every B.
+    // trellis-formats-and-kernels.md section 1.1. Scales of byte sums have at most 22 bits, so that their products with the 1.5 · 2²³ of the kernels are exact.
+    // 1MAD's is the one next to 1 / 147.8; its products give the same float16 as (B − 510) / 147.8 for every B.
     private static ComputedCode Computed(TrellisCodebook codebook) => codebook.Name switch
     {
-        "1mad" => new(34038481, 76625530, Origin: 510, Scale: 1 / 147.800537109375f, Offset: 0),
-        "mul1" => new(0x83DCD12D, 0, Origin: -1024, Scale: (float)BitConverter.UInt16BitsToHalf(0x1EEE), Offset: (float)BitConverter.UInt16BitsToHalf(0xC931)),
+        "1mad" => Sums(34038481, 76625530, origin: 510, scale: 0.006765876f, offset: 0),
+        "mul1" => Sums(0x83DCD12D, 0, origin: -1024, (float)BitConverter.UInt16BitsToHalf(0x1EEE), (float)BitConverter.UInt16BitsToHalf(0xC931)),
         "mcg" => new(0xCBAC1FED, 0, 0, 0, 0),
         _ => new(89226354, 64248484, 0, 0, 0),
     };
 
-    // x = s · Multiplier + Addend; of byte sums, (B − Origin) · Scale + Offset.
-    private readonly record struct ComputedCode(uint Multiplier, uint Addend, float Origin, float Scale, float Offset);
+    // (B − origin) · scale + offset of the sum B of bytes.
+    private static ComputedCode Sums(uint multiplier, uint addend, int origin, float scale, float offset)
+    {
+        const float Base = 1.5f * (1 << 23);
+        return new(multiplier, addend, BitConverter.SingleToUInt32Bits(Base - origin), scale, offset - Base * scale);
+    }
+
+    // x = s · Multiplier + Addend; of byte sums B, (SumBits + B as float32) · Scale + Offset.
+    private readonly record struct ComputedCode(uint Multiplier, uint Addend, uint SumBits, float Scale, float Offset);
 
     private readonly record struct DecodeArgs<TCode>(
-        nint Dense, nuint Stride, nint Codes, int FirstUnitRow, int UnitRows, int UnitColumns, int Paired, TCode Code) where TCode : unmanaged;
+        nint Dense, nuint Stride, nint Codes, int FirstRow, int Rows, int Columns, int Aligned, TCode Code) where TCode : unmanaged;
 
     private readonly record struct FewRowsArgs<TCode>(
-        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, int Tokens, int UnitRows, int UnitColumns, TCode Code) where TCode : unmanaged;
+        nint Y, nuint YStride, nint X, nuint XStride, nint Codes, int Tokens, int Rows, int Columns, TCode Code) where TCode : unmanaged;
 }

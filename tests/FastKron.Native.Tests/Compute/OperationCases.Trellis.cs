@@ -72,11 +72,14 @@ internal static partial class OperationCases
                 0, weights.Codes.Bytes + dense.Bytes, () => TrellisOperands.Release(weights.Codes, dense));
         });
 
-    // Inputs have 8 bits, so that no backend rounds them.
+    // Inputs have 8 bits, so that no backend rounds them. 4352 rows are several rows of tiles for each block of a GPU.
     private static IEnumerable<OperationCase> TrellisMatMulCases =>
-        from shape in new[] { (1, 32, 32), (1, 192, 576), (1, 32, 4160), (3, 64, 288), (8, 32, 64), (8, 96, 2208), (9, 160, 96), (33, 288, 64) }
+        from shape in new[]
+        {
+            (1, 32, 32), (1, 192, 576), (1, 32, 4160), (1, 4352, 32), (2, 4352, 32), (3, 64, 288), (8, 32, 64), (8, 96, 2208), (9, 160, 96), (33, 288, 64),
+        }
         from format in TrellisOperands.Formats
-        where format.Codebook.Vector == 2 || shape is (1, 32, 4160) or (3, _, _) or (33, _, _)
+        where format.Codebook.Vector == 2 || shape is (1, 32, 4160) or (_, 4352, _) or (3, _, _) or (33, _, _)
         let tolerance = shape.Item1 <= 8 ? TrellisSumTolerance : TrellisRoundedTolerance
         select new OperationCase("trellis", $"TrellisMatMul {shape} {format.Codebook.Name} K={format.Codebook.Bits} {format.Layout}", tolerance, backend =>
         {

@@ -183,9 +183,9 @@ public sealed class GpuTrellisTests
         Assert.That(TrellisOperands.LargestError(gpu, y, expected), Is.LessThan(5.0 / 4096 / 1.7));
     }
 
-    // Every layout and rate of HYB, and a computed code of each kind.
+    // Every layout and rate of HYB, and computed codes of each kind whose codes are loaded 4, 8 and 16 bytes at a time.
     private static IEnumerable<(TrellisCodebook Codebook, TrellisLayout Layout)> SomeFormats =>
-        TrellisOperands.Formats.Where(format => format.Codebook.Vector == 2 || (format.Codebook.Name, format.Codebook.Bits) is ("mul1", 2) or ("mcg", 7));
+        TrellisOperands.Formats.Where(format => format.Codebook.Vector == 2 || (format.Codebook.Name, format.Codebook.Bits) is ("mul1", 2) or ("1mad", 4) or ("mcg", 7) or ("3inst", 8));
 
     private static (ushort[] States, double Error) Encode(
         IBackend backend, TrellisCodebook codebook, TailBitingWindow window, float[] weights, CostPrecision costs)
