@@ -76,6 +76,12 @@ public sealed class ModelEvaluation : IDisposable
         options.Check();
         using var evaluation = new ModelEvaluation(options with { Warn = null }, backend, progress: null);
         evaluation.ReadFiles(config);
+        if (options.Prompt is { } prompt)
+        {
+            int tokens = evaluation._tokenizer.Encode(prompt, addSpecialTokens: true).Length;
+            if (tokens == 0 || tokens + options.PromptTokens > config.MaxPositions)
+                throw new ArgumentException($"--prompt of {tokens} tokens: expected 1 to {config.MaxPositions - options.PromptTokens}, so that {options.PromptTokens} more fit into the model's context");
+        }
     }
 
     /// <summary>Reads texts and tasks, and measures the original.</summary>
