@@ -11,7 +11,8 @@ namespace FastKron.Native.Cli;
 internal static class BatchCommand
 {
     private const string Help = """
-        Quantize many models by many methods at many rates; run again, it goes on where it stopped. JOBS is a file such as
+        Quantize many models by many methods at many rates, factors shared.
+        Run again, it goes on where it stopped. JOBS is a file such as
           {"output": "results", "jobs": [{"model": "models/tiny-llama", "methods": ["none", "activation", "likelihood"], "bits": [2, 3, 4], "evaluate": "self:16384"}]}
         Methods: none, activation (LDLQ), likelihood, power, lanczos, published, per-sequence, token-likelihood, sketch-a, sketch-b, original. Other fields of a job: name, format (qtip or dense),
         skip, factors_from, calibration, tokens, gradients, half_steps, context, seed, rounding (default or published), propagate, block, max_blocks, tasks, task_folder, limit: as the options of quantize and evaluate.

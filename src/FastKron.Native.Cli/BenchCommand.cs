@@ -15,6 +15,7 @@ internal static class BenchCommand
         {
             Description = "what to time, any of: " + string.Join("; ", BenchmarkSuite.All.Select(s => $"{s.Name} ({s.Description})")),
             Arity = ArgumentArity.OneOrMore,
+            HelpName = "SUITE",
         };
         suites.AcceptOnlyFromAmong([.. BenchmarkSuite.All.Select(s => s.Name)]);
         var rivals = new Option<string?>("--rivals") { Description = "records of other programs measured in the same session, such as bench/pytorch_rivals.py prints; shown beside our cases of the same name" };

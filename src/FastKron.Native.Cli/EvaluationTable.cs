@@ -45,10 +45,10 @@ internal static class EvaluationTable
             table.Row("bits per byte", text.Original?.BitsPerByte is { } before ? Number($"{before:F4}") : "", Number($"{bits:F4}"));
         if (text.Divergence is not { } d)
             return;
-        table.Row($"mean KL, nats ({d.Protocol})", "", Number($"{d.Mean:F4} ± {d.StandardError:F4}"));
+        table.Row($"mean KL, nats ({d.Protocol})", "", Share(d.Mean, d.StandardError));
         table.Row("median, 99.9 % KL", "", Number($"{d.Median:F4}, {d.Quantiles[0]:F3}"));
         table.Row("top-1 agreement", "", Number($"{100 * d.TopAgreement:F2} %"));
-        table.Row("ln perplexity ratio", "", Number($"{d.LogPerplexityRatio:F4} ± {d.LogPerplexityRatioError:F4}"));
+        table.Row("ln perplexity ratio", "", Share(d.LogPerplexityRatio, d.LogPerplexityRatioError));
     }
 
     private static Table Tasks(EvaluationReport report)
@@ -65,9 +65,10 @@ internal static class EvaluationTable
         return table;
     }
 
-    private static string Share(double value, double error) => Number($"{value:F4} ± {error:F4}");
+    // One block or document has no error that could be estimated.
+    private static string Share(double value, double error) => double.IsFinite(error) ? Number($"{value:F4} ± {error:F4}") : Number($"{value:F4}");
 
-    private static string Perplexity(PerplexitySummary p) => Number($"{p.Perplexity:F3} ± {p.StandardError:F3}");
+    private static string Perplexity(PerplexitySummary p) => double.IsFinite(p.StandardError) ? Number($"{p.Perplexity:F3} ± {p.StandardError:F3}") : Number($"{p.Perplexity:F3}");
 
     private static string Number(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

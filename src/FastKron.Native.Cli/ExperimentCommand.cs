@@ -18,7 +18,8 @@ internal static class ExperimentCommand
     private const string DataVariable = "FASTKRON_DATA";
 
     private static readonly string Help = $"""
-        Run an experiment: quantize models by every method of its settings, measure each result, and write the table. SETTINGS is {string.Join(" or ", ExperimentSettings.Known)}, or a file in the form of bench/published.json.
+        Run an experiment: quantize models by every method of its settings, measure each result, and write the table.
+        SETTINGS is {string.Join(", ", ExperimentSettings.Known)}, or a file in the form of bench/published.json.
         Run again, it goes on where it stopped; to go on on another machine, carry OUTPUT/cells there.
         """;
 

@@ -33,7 +33,7 @@ internal static class FactorsCommand
             foreach (StageReport stage in stages)
             {
                 table.Row(stage.Name, Seconds(stage));
-                foreach (StageReport part in stage.Parts ?? [])
+                foreach (StageReport part in stage.LastingParts())
                     table.Row($"  {part.Name}", Seconds(part));
             }
             Output.Write(table);

@@ -41,6 +41,7 @@ internal static class GenerateCommand
             string? text = parsed.GetValue(prompt);
             int[] ids;
             int[] stop = [];
+            string pending = "";                 // goes before the first token, when nothing can be refused any more
             if (parsed.GetValue(chat))
             {
                 ChatTemplate format = Template(parsed.GetValue(template), tokenizer);
@@ -50,7 +51,7 @@ internal static class GenerateCommand
             else
             {
                 ids = tokenizer.Encode(text, addSpecialTokens: true);
-                Console.Write(text);
+                pending = text!;
             }
             using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
             using ModelFolder folder = ModelFolder.Open(path);
@@ -64,9 +65,16 @@ internal static class GenerateCommand
                 StopTokens = stop,
             };
             TokenStreamDecoder stream = tokenizer.CreateStreamDecoder(skipSpecialTokens: true, continuation: stop.Length == 0);
-            new TextGenerator(decoder, tokenizer.VocabularySize).Generate(ids, options, token => Console.Write(stream.Append(token)), cancellationToken);
-            Console.WriteLine(stream.Flush());
+            new TextGenerator(decoder, tokenizer.VocabularySize).Generate(ids, options, token => Write(stream.Append(token)), cancellationToken);
+            Write(stream.Flush());
+            Console.WriteLine();
             return Task.FromResult(0);
+
+            void Write(string piece)
+            {
+                Console.Write(pending + piece);
+                pending = "";
+            }
         });
         return command.WithExamples(
             "fastkron generate tests/models/tiny-llama --prompt \"The old man walked\" --max-tokens 8 --device cpu",

@@ -25,13 +25,19 @@ internal static class InspectCommand
             if (parsed.GetValue(digest))
             {
                 using IBackend backend = DeviceOption.Open(parsed.GetValue(device));
-                CheckpointManifest.Verify(target, cancellationToken);
-                Console.WriteLine(ModelDigest.OfFolder(target, backend, cancellationToken));
+                if (File.Exists(Path.Combine(target, CheckpointManifest.FileName)))
+                    CheckpointManifest.Verify(target, cancellationToken);
+                else
+                    Output.Warn($"{target}: found no {CheckpointManifest.FileName}, so no file is checked");
+                string found = ModelDigest.OfFolder(target, backend, cancellationToken);
+                Console.WriteLine(parsed.GetValue(json) ? $"{{\"digest\": \"{found}\"}}" : found);
             }
             else if (Directory.Exists(target))
                 ShowFolder(target, parsed.GetValue(json));
-            else
+            else if (File.Exists(target))
                 ShowFile(target, parsed.GetValue(json));
+            else
+                throw new InvalidDataException($"{target}: not there; give a model folder, a safetensors file or a factor file");
             return Task.FromResult(0);
         });
         return command.WithExamples(

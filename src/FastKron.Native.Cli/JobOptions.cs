@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using FastKron.Native.Fisher;
 using FastKron.Native.Quantization;
 
@@ -46,6 +47,11 @@ internal sealed class JobOptions
         foreach (Option option in new Option[] { _preset, _factors, _solver, _iterations, _halfSteps, _labels, _centre, _calibration, _gradients, _tokens, _context, _seed, Device })
             command.Options.Add(option);
     }
+
+    /// <summary>Name of an option on the command line that says how factors are made; null where there is none.</summary>
+    public string? MakesFactors(CommandResult parsed) =>
+        new Option[] { _factors, _solver, _iterations, _halfSteps, _labels, _centre, _calibration, _gradients, _tokens, _context }
+            .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     public QuantizationOptions Read(ParseResult parsed, string output)
     {

@@ -10,7 +10,7 @@ internal static class MakeTestModelCommand
 {
     public static Command Create()
     {
-        var preset = new Argument<string>("PRESET") { Description = string.Join(", ", TestModelPreset.All.Select(p => p.Name)) };
+        var preset = new Argument<string>("PRESET") { Description = string.Join(", ", TestModelPreset.All.Select(p => p.Name)), HelpName = "PRESET" };
         preset.AcceptOnlyFromAmong([.. TestModelPreset.All.Select(p => p.Name)]);
         var output = new Option<string>("--output") { Description = "folder to make; must not exist", Required = true };
         var blocks = new Option<int?>("--blocks") { Description = "decoder blocks (default: the model's)" };

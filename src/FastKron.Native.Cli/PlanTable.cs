@@ -1,4 +1,5 @@
 using System.Globalization;
+using FastKron.Native.Formats;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
 using Spectre.Console;
@@ -15,11 +16,13 @@ internal static class PlanTable
         if (plan.Linears.Skipped.Count > 0)
             table.Row("left dense", Number($"{plan.Linears.Skipped.Count} matrices: {string.Join(", ", plan.Linears.Skipped.Select(l => l.Kind).Distinct())}"));
         foreach ((string what, long bytes) in plan.Memory)
-            table.Row($"memory, {what}", Number($"{bytes / 1e9:F3} GB"));
-        table.Row("disk", Number($"{plan.DiskBytes / 1e9:F3} GB of {plan.DiskFree / 1e9:F1} GB free"));
+            table.Row($"memory, {what}", ByteSize.ToText(bytes));
+        table.Row("disk", $"{ByteSize.ToText(plan.DiskBytes)} of {ByteSize.ToText(plan.DiskFree)} free");
+        if (plan.Finished > 0)
+            table.Row("resumed", Number($"{plan.Finished} steps are done"));
         foreach (StageReport stage in plan.Stages)
-            table.Row($"time, {stage.Name}", Number($"{stage.Seconds:F0} s"));
-        table.Row("time, total", Number($"{plan.Stages.Sum(s => s.Seconds):F0} s"));
+            table.Row($"time, {stage.Name}", ProgressDisplay.Time(stage.Seconds));
+        table.Row("time, total", ProgressDisplay.Time(plan.Stages.Sum(s => s.Seconds)));
         Output.Write(table);
         if (plan.Warning is { } warning)
             Output.Warn(warning);

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using System.Text;
 using FastKron.Native.Cuda;
 
@@ -15,14 +17,14 @@ internal static class Program
     {
         Console.OutputEncoding = new UTF8Encoding(false);
         RootCommand root = CreateRoot();
-        ParseResult parsed = root.Parse(args);
-        bool usageError = parsed.Errors.Count > 0;
+        ParseResult parsed = root.Parse(args is [] ? ["--help"] : args);
+        if (parsed.Action is ParseErrorAction)
+            return Refuse(parsed);
         using var interruption = new Interruption(Cancelled);
         try
         {
             var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-            int code = await parsed.InvokeAsync(configuration, interruption.Token).ConfigureAwait(false);
-            return usageError ? BadUsage : code;
+            return await parsed.InvokeAsync(configuration, interruption.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
@@ -31,7 +33,7 @@ internal static class Program
         }
         catch (Exception e) when (IsExpected(e))
         {
-            await Console.Error.WriteLineAsync($"fastkron: {(parsed.GetValue(Verbose) ? e.ToString() : Message(e))}").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"fastkron: {(parsed.GetValue(Verbose) ? e.ToString() : OneLine(Message(e)))}").ConfigureAwait(false);
             return e is ArgumentException ? BadUsage : Failed;
         }
     }
@@ -44,12 +46,26 @@ internal static class Program
             QuantizeCommand.Create(), FactorsCommand.Create(), BatchCommand.Create(), ExperimentCommand.Create(), EvaluateCommand.Create(), CompareCommand.Create(), GenerateCommand.Create(), InspectCommand.Create(), DoctorCommand.Create(), MakeTestModelCommand.Create(), BenchCommand.Create(),
         };
         root.Options.Add(Verbose);
+        NumberOptions.Apply(root);
+        HelpPage.Apply(root);
         return root;
+    }
+
+    // What is wrong and where the help is, on standard error: whoever reads standard output asked for results.
+    private static int Refuse(ParseResult parsed)
+    {
+        foreach (ParseError error in parsed.Errors)
+            Console.Error.WriteLine($"fastkron: {OneLine(error.Message)}");
+        string command = parsed.CommandResult.Command is RootCommand ? "" : $" {parsed.CommandResult.Command.Name}";
+        Console.Error.WriteLine($"fastkron{command} --help tells what can be given");
+        return BadUsage;
     }
 
     // What a user can cause; anything else is our defect and keeps its stack trace.
     private static bool IsExpected(Exception e) => e is InvalidDataException or NotSupportedException or IOException or UnauthorizedAccessException
         or ArgumentException or OutOfMemoryException or ArithmeticException or CudaException or CudaBlasException or CudaSolveException or DllNotFoundException;
+
+    private static string OneLine(string message) => string.Join(' ', message.Split(['\n', '\r', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static string Message(Exception e) => e is ArgumentException argument && argument.ParamName is { } name ? argument.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message;
 }

@@ -56,6 +56,9 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
         _width = 0;
     }
 
+    /// <summary>A time of so many seconds: <c>5.4 s</c>, <c>2:28</c>, <c>1:02:28</c>.</summary>
+    public static string Time(double seconds) => Format(TimeSpan.FromSeconds(seconds));
+
     private static string Line(QuantizationProgress p)
     {
         string time = p.Fraction >= 1 ? Format(p.Elapsed) : $"{Format(p.Elapsed)}{(p.Remaining is { } left ? $", {Format(left)} left" : "")}";

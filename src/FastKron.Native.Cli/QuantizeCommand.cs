@@ -4,6 +4,7 @@ using System.Text.Json;
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Evaluation;
+using FastKron.Native.Formats;
 using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
 using Spectre.Console;
@@ -32,9 +33,18 @@ internal static class QuantizeCommand
         var block = new Option<int?>("--block") { Description = "tokens of an evaluation block" };
         var maxBlocks = new Option<int?>("--max-blocks") { Description = "use only the first so many evaluation blocks" };
         var prompt = new Option<string?>("--prompt") { Description = "with --evaluate: a text that both models continue greedily" };
-        var json = new Option<bool>("--json") { Description = "print the report as JSON" };
+        var json = new Option<bool>("--json") { Description = "print the report, or with --dry-run the plan, as JSON" };
         var command = new Command("quantize", "Quantize a model.") { job.Model, bits, mixed, output, code, format, skip, factorsFrom, propagate, propagateTokens, dryRun, evaluate, block, maxBlocks, prompt, json };
         job.AddTo(command);
+        command.Validators.Add(parsed =>
+        {
+            Option? alone = parsed.GetValue(evaluate) is not null ? null
+                : parsed.GetValue(prompt) is not null ? prompt : parsed.GetValue(block) is not null ? block : parsed.GetValue(maxBlocks) is not null ? maxBlocks : null;
+            if (alone is not null)
+                parsed.AddError($"{alone.Name} goes with --evaluate TEXT");
+            if (parsed.GetValue(factorsFrom) is not null && job.MakesFactors(parsed) is { } making)
+                parsed.AddError($"{making} says how factors are made; --factors-from takes them as they are, with their tokens: give one of both");
+        });
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using IBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
@@ -54,7 +64,11 @@ internal static class QuantizeCommand
             if (!quiet)
                 PlanTable.Write(plan);
             if (parsed.GetValue(dryRun))
+            {
+                if (quiet)
+                    Console.WriteLine(JsonSerializer.Serialize(PlanReport.Of(plan), ReportJson.Default.PlanReport));
                 return 0;
+            }
             var progress = new ProgressDisplay(quiet);
             EvaluationOptions? evaluation = parsed.GetValue(evaluate) is { } text
                 ? new EvaluationOptions
@@ -89,23 +103,27 @@ internal static class QuantizeCommand
         Table table = Output.Table("", "original", "quantized");
         table.Row("code bits per weight", "", Number($"{report.Size.CodeBits:G6}"));
         table.Row("stored bits per weight, quantized linears", "", Number($"{report.Size.StoredBits:F3}"));
-        table.Row("safetensors, MB", Number($"{report.Size.OriginalBytes / 1e6:F2}"), Number($"{report.Size.OutputBytes / 1e6:F2}"));
+        table.Row("bits per weight, whole model", Number($"{report.Size.OriginalBits:F2}"), Number($"{report.Size.OutputBits:F2}"));
+        table.Row("safetensors", ByteSize.ToText(report.Size.OriginalBytes), Number($"{ByteSize.ToText(report.Size.OutputBytes)} ({100 * report.Size.Ratio:F0} %)"));
         if (report.Evaluation is { } evaluation)
             EvaluationTable.AddRows(table, evaluation);
         foreach (StageReport stage in report.Stages)
         {
             table.Row($"seconds, {stage.Name}", "", Number($"{stage.Seconds:F1}"));
-            foreach (StageReport part in stage.Parts ?? [])
+            foreach (StageReport part in stage.LastingParts())
                 table.Row($"  {part.Name}", "", Number($"{part.Seconds:F1}"));
         }
-        table.Row("seconds, total", "", Number($"{report.Stages.Sum(s => s.Seconds):F1}"));
+        table.Row(report.ResumedSteps > 0 ? "seconds, total, of this run alone" : "seconds, total", "", Number($"{report.Stages.Sum(s => s.Seconds):F1}"));
         Output.Write(table);
         if (report.Evaluation is not null)
             EvaluationTable.WriteTexts(report.Evaluation);
         foreach (LinearReport linear in report.Linears.Where(l => l.Rounding.Fallback is not null))
             Output.Warn($"{linear.Name}: rounded by {linear.Rounding.Method}: {linear.Rounding.Fallback}");
+        Console.WriteLine($"worst:     {report.LargestErrors(3)} (proxy error)");
         Console.WriteLine($"model:     {report.Output}");
-        Console.WriteLine($"report:    {Path.Combine(report.Output, "report.html")}");
+        Console.WriteLine($"report:    {Path.Combine(report.Output, ReportFiles.Html)}");
+        if (report.Evaluation is null)
+            Console.WriteLine($"quality:   not measured; fastkron evaluate {report.Output} --kl {report.Model} --perplexity TEXT measures it");
     }
 
     private static string Number(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -109,14 +109,8 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library, EntryPoint = "cuMemcpyDtoDAsync_v2")]
     internal static partial CUResult cuMemcpyDtoDAsync(nint destination, nint source, nuint bytes, nint stream);
 
-    [LibraryImport(Library, EntryPoint = "cuMemcpy2DAsync_v2")]
-    internal static partial CUResult cuMemcpy2DAsync(in CUDA_MEMCPY2D copy, nint stream);
-
     [LibraryImport(Library)]
     internal static partial CUResult cuMemsetD8Async(nint destination, byte value, nuint count, nint stream);
-
-    [LibraryImport(Library)]
-    internal static partial CUResult cuMemsetD32Async(nint destination, uint value, nuint count, nint stream);
 
     // ---- Modules and kernels ----
 

@@ -5,17 +5,11 @@ namespace FastKron.Native.Cuda;
 /// <summary>Device attributes that are asked for; values of cuda.h.</summary>
 internal enum CUDeviceAttribute
 {
-    MaxThreadsPerBlock = 1,
-    WarpSize = 10,
-    ClockRate = 13,
     MultiprocessorCount = 16,
-    MemoryClockRate = 36,
-    GlobalMemoryBusWidth = 37,
     L2CacheSize = 38,
     ComputeCapabilityMajor = 75,
     ComputeCapabilityMinor = 76,
     MaxSharedMemoryPerBlockOptin = 97,
-    MemoryPoolsSupported = 115,
 }
 
 /// <summary>Function attributes; values of cuda.h.</summary>
@@ -23,7 +17,6 @@ internal enum CUFunctionAttribute
 {
     MaxThreadsPerBlock = 0,
     SharedSizeBytes = 1,
-    ConstSizeBytes = 2,
     LocalSizeBytes = 3,
     NumRegs = 4,
     PtxVersion = 5,
@@ -61,7 +54,6 @@ internal enum CUmemPoolAttribute
 {
     ReleaseThreshold = 4,
     ReservedMemCurrent = 5,
-    ReservedMemHigh = 6,
     UsedMemCurrent = 7,
     UsedMemHigh = 8,
 }
@@ -76,28 +68,6 @@ internal struct CUmemPoolProps
     public int LocationId;
     public nint SecurityAttributes;
     public nuint MaxSize;
-}
-
-/// <summary>CUDA_MEMCPY2D: a pitched copy.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct CUDA_MEMCPY2D
-{
-    public nuint SourceXInBytes;
-    public nuint SourceY;
-    public int SourceMemoryType;
-    public nint SourceHost;
-    public nint SourceDevice;
-    public nint SourceArray;
-    public nuint SourcePitch;
-    public nuint DestinationXInBytes;
-    public nuint DestinationY;
-    public int DestinationMemoryType;
-    public nint DestinationHost;
-    public nint DestinationDevice;
-    public nint DestinationArray;
-    public nuint DestinationPitch;
-    public nuint WidthInBytes;
-    public nuint Height;
 }
 
 /// <summary>CUlaunchConfig of cuda.h.</summary>

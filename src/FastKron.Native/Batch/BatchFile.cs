@@ -34,7 +34,7 @@ public sealed record BatchFile
         BatchFile file;
         try
         {
-            file = JsonSerializer.Deserialize(JsonFields.ReadBytes(path), BatchJson.Default.BatchFile) ?? throw MalformedFile.In(path, "file", "null", "an object", Cure);
+            file = JsonSerializer.Deserialize(JsonFields.ReadBytes(path, "give a file of jobs as fastkron batch --help shows"), BatchJson.Default.BatchFile) ?? throw MalformedFile.In(path, "file", "null", "an object", Cure);
         }
         catch (JsonException e)
         {

@@ -15,15 +15,23 @@ public sealed record EvaluationResult(string Name, EvaluationReport Report, IRea
     /// <summary>Name of the report in a result folder.</summary>
     public const string FileName = "evaluation.json";
 
+    /// <summary>Makes the folder that a result is written to until it is complete, empty.</summary>
+    /// <exception cref="IOException">It cannot be made.</exception>
+    internal static string Stage(string folder)
+    {
+        string staged = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar) + AtomicFile.PartialSuffix;
+        if (Directory.Exists(staged))
+            Directory.Delete(staged, recursive: true);
+        AtomicFile.CreateFolder(staged);
+        return staged;
+    }
+
     /// <summary>Writes a result folder, which appears only when it is complete.</summary>
     /// <returns>The report with the names of the row files.</returns>
     /// <exception cref="IOException">The folder exists, or the disk is full.</exception>
     public static EvaluationReport Write(string folder, EvaluationReport report, IReadOnlyList<IReadOnlyList<TaskRow>> rows)
     {
-        string staged = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar) + AtomicFile.PartialSuffix;
-        if (Directory.Exists(staged))
-            Directory.Delete(staged, recursive: true);
-        Directory.CreateDirectory(staged);
+        string staged = Stage(folder);
         report = report with { Tasks = [.. report.Tasks.Select(task => task with { Rows = $"{task.Task}-{task.BosMode}.jsonl" })] };
         for (int t = 0; t < rows.Count; t++)
         {

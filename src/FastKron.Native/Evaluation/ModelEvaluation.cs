@@ -55,12 +55,33 @@ public sealed class ModelEvaluation : IDisposable
         long start = Stopwatch.GetTimestamp();
         options.Check();
         using ModelFolder folder = ModelFolder.Open(options.Model);
+        if (options.Output is not null)
+            Directory.Delete(EvaluationResult.Stage(options.Output));       // a place that cannot be written is found before anything is measured
         using ModelEvaluation evaluation = Prepare(options, backend, folder.Config, progress, cancellationToken);
         MeasuredModel measured = MeasuredModel.Describe(folder);
         using DecoderModel model = DecoderModel.Load(folder, backend);
         (EvaluationReport report, IReadOnlyList<IReadOnlyList<TaskRow>> rows) = evaluation.Measure(model, measured, cancellationToken: cancellationToken);
         report = report with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
         return options.Output is null ? report : EvaluationResult.Write(options.Output, report, rows);
+    }
+
+    /// <summary>Reads, encodes and cuts texts and tasks, and forgets them: for a run that measures at its end, so that what is wrong with them is found at its beginning.</summary>
+    /// <param name="options">What will be measured; of the folders only that of the tokenizer is read.</param>
+    /// <param name="backend">Where.</param>
+    /// <param name="config">Of the models that will be measured.</param>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="InvalidDataException">A bad tokenizer, text or task file.</exception>
+    public static void CheckInputs(EvaluationOptions options, IBackend backend, ModelConfig config)
+    {
+        options.Check();
+        using var evaluation = new ModelEvaluation(options with { Warn = null }, backend, progress: null);
+        evaluation.ReadFiles(config);
+        if (options.Prompt is { } prompt)
+        {
+            int tokens = evaluation._tokenizer.Encode(prompt, addSpecialTokens: true).Length;
+            if (tokens == 0 || tokens + options.PromptTokens > config.MaxPositions)
+                throw new ArgumentException($"--prompt of {tokens} tokens: expected 1 to {config.MaxPositions - options.PromptTokens}, so that {options.PromptTokens} more fit into the model's context");
+        }
     }
 
     /// <summary>Reads texts and tasks, and measures the original.</summary>
@@ -136,11 +157,16 @@ public sealed class ModelEvaluation : IDisposable
             text?.Dispose();
     }
 
-    private void Read(ModelConfig config, ModelFolder? originalFolder, CancellationToken cancellationToken)
+    private void ReadFiles(ModelConfig config)
     {
         for (int t = 0; t < _texts.Length; t++)
             _texts[t] = _arguments[t].Form == TextForm.Self ? null : TextMeasure.Read(_arguments[t], _options, config, _tokenizer, Warn);
         _tasks = [.. Tasks(config)];
+    }
+
+    private void Read(ModelConfig config, ModelFolder? originalFolder, CancellationToken cancellationToken)
+    {
+        ReadFiles(config);
         if (originalFolder is null)
             return;
         Original = MeasuredModel.Describe(originalFolder);

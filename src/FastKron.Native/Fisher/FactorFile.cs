@@ -93,6 +93,23 @@ public static class FactorFile
         return ReadEvidence(file);
     }
 
+    /// <summary>Checks that the factors are of a linear of this name and shape; reads nothing of their values.</summary>
+    /// <param name="path">File.</param>
+    /// <param name="name">Module path that the file must be of.</param>
+    /// <param name="outputs">m.</param>
+    /// <param name="inputs">n.</param>
+    /// <exception cref="InvalidDataException">As <see cref="Read"/>, but for what only the values show.</exception>
+    /// <exception cref="IOException">Not there or not readable.</exception>
+    public static void RequireShapes(string path, string name, int outputs, int inputs)
+    {
+        using SafetensorsFile file = Open(path, name);
+        foreach ((string factor, int size) in new[] { (Out, outputs), (In, inputs) })
+        {
+            if (file.Contains(factor))
+                RequireTriangle(file, factor, size);
+        }
+    }
+
     private static SafetensorsFile Open(string path, string name)
     {
         var file = SafetensorsFile.Open(path);
@@ -156,14 +173,7 @@ public static class FactorFile
     {
         if (!file.Contains(name))
             return null;
-        SafetensorsTensor stored = file.Tensor(name);
-        if (stored.Type != SafetensorsType.F32 || stored.Shape is not [var length] || length != PackedTriangle.Length(size))
-        {
-            throw MalformedFile.In(
-                file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({PackedTriangle.Length(size)}), the triangle of ({size}, {size})",
-                "the factors are of another model, or damaged: " + Cure);
-        }
-
+        SafetensorsTensor stored = RequireTriangle(file, name, size);
         using var values = new UnmanagedMemoryStream((byte*)file.Address(name), stored.Bytes);
         (Tensor factor, double mean) = PackedTriangle.Read(values, size, file.Path, name);
         // Float32 sums of a solver leave the mean diagonal within 1e-6 of 1.
@@ -171,6 +181,15 @@ public static class FactorFile
             return factor;
         factor.Dispose();
         throw MalformedFile.In(file.Path, name, $"mean diagonal {Number(mean)}", "1", Cure);
+    }
+
+    private static SafetensorsTensor RequireTriangle(SafetensorsFile file, string name, int size)
+    {
+        SafetensorsTensor stored = file.Tensor(name);
+        return stored.Type == SafetensorsType.F32 && stored.Shape is [var length] && length == PackedTriangle.Length(size) ? stored
+            : throw MalformedFile.In(
+                file.Path, name, $"{stored.Type.Name} {SafetensorsTensor.Describe(stored.Shape)}", $"F32 ({PackedTriangle.Length(size)}), the triangle of ({size}, {size})",
+                "the factors are of another model, or damaged: " + Cure);
     }
 
     private static string Number(double value) => value.ToString(CultureInfo.InvariantCulture);

@@ -20,6 +20,24 @@ public static class FactorFolder
     /// <exception cref="InvalidDataException">None, more than one kind, or files that are damaged or of another linear or shape.</exception>
     public static KroneckerFactors Read(string folder, BlockLinear linear, int layer, int outputs, int inputs)
     {
+        string module = linear.ModulePath(layer);
+        (string? own, string? published, string? hOut, string? hIn) = Find(folder, linear, layer);
+        return own is not null ? FactorFile.Read(own, module, outputs, inputs)
+            : published is not null ? ForeignFactors.ReadPublished(published, module, outputs, inputs)
+            : ForeignFactors.ReadSketch(hOut, hIn, module, outputs, inputs);
+    }
+
+    /// <summary>Checks that the factors of a linear are there, and of our own files their shape; reads no values.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static void Require(string folder, BlockLinear linear, int layer, int outputs, int inputs)
+    {
+        if (Find(folder, linear, layer).Own is { } own)
+            FactorFile.RequireShapes(own, linear.ModulePath(layer), outputs, inputs);
+    }
+
+    // Exactly one kind of file; of a sketch at least one of both.
+    private static (string? Own, string? Published, string? HOut, string? HIn) Find(string folder, BlockLinear linear, int layer)
+    {
         string module = linear.ModulePath(layer), sketch = Path.Combine(folder, $"{layer}_{linear.ShortName()}");
         string own = Path.Combine(folder, FactorFile.NameOf(module)), published = Path.Combine(folder, $"{module.Replace('.', '_')}.safetensors");
         string? hIn = Existing(sketch + "_hin.pt"), hOut = Existing(sketch + "_hout.pt");
@@ -31,9 +49,7 @@ public static class FactorFolder
                 folder, module, found, $"one of {Path.GetFileName(own)}, {Path.GetFileName(published)} or {Path.GetFileName(sketch)}_hin.pt and _hout.pt",
                 "give the folder that fastkron factors made for this model, or one of FastKron's or YAQA's");
         }
-        return kinds[0] is not null ? FactorFile.Read(own, module, outputs, inputs)
-            : kinds[1] is not null ? ForeignFactors.ReadPublished(published, module, outputs, inputs)
-            : ForeignFactors.ReadSketch(hOut, hIn, module, outputs, inputs);
+        return (kinds[0], kinds[1], hOut, hIn);
     }
 
     /// <summary>Reads how the factors of a linear were made; of our own files that is all that is read.</summary>

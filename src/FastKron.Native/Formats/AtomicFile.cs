@@ -81,6 +81,20 @@ public sealed class AtomicFile : IDisposable
         file.Commit();
     }
 
+    /// <summary>Makes a folder and its parents, where they are not there.</summary>
+    /// <exception cref="IOException">It cannot be made: path, reason, cure.</exception>
+    public static void CreateFolder(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"{path}: the folder cannot be made: {Reason(e)}; choose a place that can be written", e);
+        }
+    }
+
     /// <summary>Deletes the temporary file unless it was committed.</summary>
     public void Dispose()
     {
@@ -103,6 +117,9 @@ public sealed class AtomicFile : IDisposable
             // The free space only helps the reader of the message; the cause below is what failed.
         }
         return new IOException(
-            $"{path}: writing {bytes:N0} bytes failed{free}: {cause.Message}; make room or choose another folder, then run again", cause);
+            $"{path}: writing {bytes:N0} bytes failed{free}: {Reason(cause)}; make room or choose another folder, then run again", cause);
     }
+
+    // What the system says ends with a path or a full stop; neither belongs into the middle of a sentence.
+    private static string Reason(Exception cause) => cause.Message.Split(" : '")[0].TrimEnd('.');
 }

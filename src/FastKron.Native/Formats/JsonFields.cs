@@ -49,12 +49,14 @@ internal readonly struct JsonFields
     }
 
     /// <summary>The bytes of a JSON file, checked to be UTF-8 and of a sane size.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="missing">Why it may be missing or what to give instead, for the message.</param>
     /// <exception cref="InvalidDataException">Missing, too large or not UTF-8.</exception>
-    public static byte[] ReadBytes(string path)
+    public static byte[] ReadBytes(string path, string missing = "the folder is no Hugging Face model or its download is incomplete")
     {
         var file = new FileInfo(path);
         if (!file.Exists)
-            throw new InvalidDataException($"{path}: not there; the folder is no Hugging Face model or its download is incomplete");
+            throw new InvalidDataException($"{path}: not there; {missing}");
         if (file.Length > MaxFileBytes)
             throw MalformedFile.At(path, MaxFileBytes, $"{file.Length} bytes", $"a JSON file of at most {MaxFileBytes}", Cure);
         byte[] json = File.ReadAllBytes(path);

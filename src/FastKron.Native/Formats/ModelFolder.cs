@@ -23,6 +23,9 @@ public sealed class ModelFolder : IDisposable
     /// <summary>Names of all tensors, in ordinal order.</summary>
     public IReadOnlyList<string> TensorNames => _weights.Names;
 
+    /// <summary>Numbers in all tensors; of a quantized folder the words of its codes are counted, not the weights they stand for.</summary>
+    public long Parameters => TensorNames.Select(Describe).Sum(t => 8 * t.Bytes / t.Type.Bits);
+
     /// <summary>Opens a folder and checks every header; no weight is read yet.</summary>
     /// <exception cref="InvalidDataException">A file is missing or malformed: path, offset, found, expected.</exception>
     /// <exception cref="NotSupportedException">The model uses something the engine has not.</exception>
@@ -51,13 +54,7 @@ public sealed class ModelFolder : IDisposable
     public Tensor Load(IBackend backend, string name, int rows, int columns, DType type)
     {
         SafetensorsFile file = FileOf(name);
-        SafetensorsTensor stored = file.Tensor(name);
-        if (!(stored.Shape is [long r, long c] && r == rows && c == columns) && !(rows == 1 && stored.Shape is [long length] && length == columns))
-        {
-            throw MalformedFile.In(
-                file.Path, name, $"shape {SafetensorsTensor.Describe(stored.Shape)}", rows == 1 ? $"({columns})" : $"({rows}, {columns})",
-                "config.json and weights are of different models");
-        }
+        SafetensorsTensor stored = RequireShape(file, name, rows, columns);
         Tensor destination = backend.Allocate(type, rows, columns);
         try
         {
@@ -82,6 +79,23 @@ public sealed class ModelFolder : IDisposable
         }
     }
 
+    /// <summary>Checks that embedding, head and linears of a dense model are there in the shapes that config.json says; reads no weight.</summary>
+    /// <exception cref="InvalidDataException">One is missing or has another shape: file, name, found, expected.</exception>
+    public void RequireDenseShapes()
+    {
+        foreach (string name in Config.TiedHead ? ["model.embed_tokens.weight"] : new[] { "model.embed_tokens.weight", "lm_head.weight" })
+            RequireShape(FileOf(name), name, Config.VocabularySize, Config.HiddenSize);
+        for (int layer = 0; layer < Config.Layers; layer++)
+        {
+            foreach (BlockLinear linear in BlockLinears.All)
+            {
+                string name = linear.ModulePath(layer) + ".weight";
+                (int outputs, int inputs) = linear.Shape(Config);
+                RequireShape(FileOf(name), name, outputs, inputs);
+            }
+        }
+    }
+
     /// <summary>The stored bytes of a tensor, from the mapping.</summary>
     /// <exception cref="InvalidDataException">There is none of that name.</exception>
     /// <exception cref="OverflowException">2³¹ bytes or more.</exception>
@@ -95,6 +109,15 @@ public sealed class ModelFolder : IDisposable
     internal SafetensorsFile FileOf(string name) => _weights.Find(name)
         ?? throw new InvalidDataException(
             $"{Path}: found no tensor {name}, expected it for this config.json; config.json and weights are of different models");
+
+    private static SafetensorsTensor RequireShape(SafetensorsFile file, string name, int rows, int columns)
+    {
+        SafetensorsTensor stored = file.Tensor(name);
+        return (stored.Shape is [long r, long c] && r == rows && c == columns) || (rows == 1 && stored.Shape is [long length] && length == columns) ? stored
+            : throw MalformedFile.In(
+                file.Path, name, $"shape {SafetensorsTensor.Describe(stored.Shape)}", rows == 1 ? $"({columns})" : $"({rows}, {columns})",
+                "config.json and weights are of different models");
+    }
 
     private static unsafe void Fill<T>(IBackend backend, SafetensorsFile file, string name, DType stored, Tensor destination) where T : unmanaged
     {

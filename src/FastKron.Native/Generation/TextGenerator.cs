@@ -49,7 +49,8 @@ public sealed class TextGenerator(DecoderModel model, int? vocabulary = null)
 
     private void CheckContext(int promptTokens, int maxTokens)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
+        if (maxTokens < 0)
+            throw new ArgumentOutOfRangeException(nameof(maxTokens), $"{maxTokens} new tokens: expected 0 or more");
         int context = model.Config.MaxPositions;
         if (promptTokens == 0)
             throw new ArgumentException("the prompt has no token; begin with the model's BOS token", nameof(promptTokens));

@@ -34,14 +34,21 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
     /// <summary>Whether the calibration is one file of token ids, as another run left it.</summary>
     public static bool IsIds(IReadOnlyList<string> calibration) => calibration is [var only] && only.EndsWith(IdsExtension, StringComparison.Ordinal);
 
-    /// <summary>Whether <see cref="QuantizationOptions.Tokens"/> says how many tokens there will be; not where a number or the ids themselves are given.</summary>
-    public static bool Counts(IReadOnlyList<string> calibration) => !IsIds(calibration) && !(IsSelf(calibration) && calibration[0].Length > SelfPrefix.Length);
+    /// <summary>Tokens that the options ask for: those of <c>self:TOKENS</c>, or else <see cref="QuantizationOptions.Tokens"/>.</summary>
+    /// <exception cref="ArgumentException">self: with something that is no number.</exception>
+    public static int TokensAsked(QuantizationOptions options)
+    {
+        if (!IsSelf(options.Calibration) || options.Calibration[0].Length == SelfPrefix.Length)
+            return options.Tokens;
+        return int.TryParse(options.Calibration[0].AsSpan(SelfPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int tokens)
+            ? tokens : throw new ArgumentException($"--calibration {options.Calibration[0]}: expected self: or self:TOKENS with a number of tokens, for example self:65536");
+    }
 
     /// <summary>What the sequences will be at most. A file of ids is used whole, whatever the options say.</summary>
     public static CollectionSize SizeOf(QuantizationOptions options, ModelConfig config)
     {
         if (!IsIds(options.Calibration))
-            return new CollectionSize(options.Tokens, Math.Min(options.Context ?? DefaultContext, config.MaxPositions));
+            return new CollectionSize(TokensAsked(options), Math.Min(options.Context ?? DefaultContext, config.MaxPositions));
         CalibrationSet ids = CalibrationSet.Load(options.Calibration[0]);
         return new CollectionSize(ids.Tokens, ids.Sequences.Max(sequence => sequence.Length));
     }
@@ -65,10 +72,7 @@ internal sealed class CalibrationStage(QuantizationOptions options, RunDirectory
 
     private CalibrationSet Sample(DecoderModel model, int context, CancellationToken cancellationToken)
     {
-        string argument = options.Calibration[0];
-        int tokens = options.Tokens;
-        if (argument.Length > SelfPrefix.Length && (!int.TryParse(argument.AsSpan(SelfPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out tokens) || tokens < options.Fisher!.Gradients))
-            throw new ArgumentException($"--calibration {argument}: expected self: or self:TOKENS with at least one token for each of {options.Fisher!.Gradients} gradients");
+        int tokens = TokensAsked(options);
         long start = Stopwatch.GetTimestamp();
         var report = progress is null ? null : new Relay(written =>
             progress.Report(new QuantizationProgress("calibration", (double)written / tokens, -1, model.Config.Layers, null, null, Stopwatch.GetElapsedTime(start))));

@@ -14,6 +14,16 @@ internal sealed class FactorStage(QuantizationOptions options, ModelFolder folde
     private readonly CalibrationStage _calibration = new(options, run, progress);
     private double _savingSeconds;   // of the thread that writes, while factors of other linears are fitted
 
+    /// <summary>Checks that a folder has factors of every selected linear in its shape; reads no values.</summary>
+    /// <exception cref="InvalidDataException">There is no such folder, or it lacks one, or they are of another model.</exception>
+    public static void Require(string made, LinearSelection selection)
+    {
+        if (!Directory.Exists(made))
+            throw new InvalidDataException($"{made}: no such folder; give one that fastkron factors made for this model, or one of FastKron's or YAQA's");
+        foreach (LinearShape linear in selection.Quantized)
+            FactorFolder.Require(made, linear.Kind, linear.Layer, linear.Rows, linear.Columns);
+    }
+
     /// <summary>Makes what is not made yet.</summary>
     public void Run(IBackend backend, CancellationToken cancellationToken)
     {

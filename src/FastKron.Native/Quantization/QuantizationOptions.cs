@@ -1,4 +1,5 @@
 using System.Globalization;
+using FastKron.Native.Calibration;
 using FastKron.Native.Codebooks;
 using FastKron.Native.Compute;
 using FastKron.Native.Fisher;
@@ -124,10 +125,13 @@ public sealed record QuantizationOptions
         };
     }
 
-    /// <summary>Refuses before the first minute of work what could not end well: rates, shares and scales out of range, or without what they need.</summary>
+    /// <summary>Refuses before the first minute of work what could not end well: rates, shares and scales out of range, or without what they need; calibration files that are not there.</summary>
     /// <exception cref="ArgumentException">A value out of range, or without what it needs.</exception>
+    /// <exception cref="FileNotFoundException">A calibration file is missing.</exception>
     internal void Check()
     {
+        if (FactorsFrom is null && Fisher is { } fisher)
+            CheckFactors(fisher);
         if (PropagatedTokens < 1)
             throw new ArgumentException($"--propagate-tokens {PropagatedTokens}: expected at least 1");
         if (Propagate is { } share && !(share is >= 0 and <= 1 && (share == 0 || HasTokens)))
@@ -135,17 +139,27 @@ public sealed record QuantizationOptions
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
                 $"--propagate {share}: expected 0 to 1, and above 0 factors that are made here or come from a folder with {CalibrationStage.IdsFile}"));
         }
-        if (Fisher is { } fisher && FactorsFrom is null)
-        {
-            fisher.Check();
-            if (Tokens < fisher.Gradients && CalibrationStage.Counts(Calibration))
-                throw new ArgumentException($"--gradients {fisher.Gradients} of --tokens {Tokens}: expected at least one token for each gradient");
-        }
         if (RelativeScale is { } scale && !(scale > 0 && double.IsFinite(scale)))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"relative scale {scale}: expected a positive number, such as 0.9"));
         if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
         if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits} with --factors {Fisher?.Source.ToText() ?? "none"}: {MixedBitsCure}"));
+    }
+
+    private void CheckFactors(FisherOptions fisher)
+    {
+        fisher.Check();
+        if (Context < CalibrationPacker.ShortestSequence)
+            throw new ArgumentException($"--context {Context}: expected at least {CalibrationPacker.ShortestSequence}");
+        if (CalibrationStage.IsIds(Calibration))
+            return;
+        int tokens = CalibrationStage.TokensAsked(this), fewest = Math.Max(CalibrationPacker.ShortestSequence, fisher.Gradients);
+        if (tokens < fewest)
+            throw new ArgumentException($"--gradients {fisher.Gradients} of --tokens {tokens}: expected at least {fewest} tokens, one for each gradient");
+        if (CalibrationStage.IsSelf(Calibration))
+            return;
+        foreach (string text in Calibration)
+            CalibrationFile.Parse(text);
     }
 }

@@ -12,13 +12,14 @@ namespace FastKron.Native.Quantization;
 /// <param name="Model">Folder of the original.</param>
 /// <param name="Linears">What is quantized and what is not.</param>
 /// <param name="Memory">Estimated bytes of the largest stage, by what they hold.</param>
-/// <param name="DiskBytes">Estimated bytes of run directory and output together.</param>
+/// <param name="DiskBytes">Estimated bytes of run directory and output together, less what an earlier run left there.</param>
 /// <param name="DiskFree">Bytes free where the output goes.</param>
 /// <param name="Stages">Estimated seconds per stage, from a short measurement of this machine's speed.</param>
+/// <param name="Finished">Steps that an earlier run with the same output finished, which need not be done again.</param>
 /// <param name="Warning">What may fail for want of memory, or null.</param>
 public sealed record QuantizationPlan(
     string Model, LinearSelection Linears, IReadOnlyList<(string What, long Bytes)> Memory, long DiskBytes, long DiskFree, IReadOnlyList<StageReport> Stages,
-    string? Warning = null)
+    int Finished = 0, string? Warning = null)
 {
     /// <summary>Checks options and model and estimates the run.</summary>
     /// <param name="options">The run.</param>
@@ -35,9 +36,11 @@ public sealed record QuantizationPlan(
         ModelConfig config = folder.Config;
         if (config.Quantization is not null)
             throw new NotSupportedException($"{options.Model}: is quantized already; give the original folder");
+        folder.RequireDenseShapes();
         LinearSelection linears = LinearSelection.Choose(config, options.Skip);
-        SafetensorsTensor[] tensors = [.. folder.TensorNames.Select(folder.Describe)];
-        long weights = linears.Quantized.Sum(l => l.Weights), stored = tensors.Sum(t => t.Bytes), parameters = tensors.Sum(t => 8 * t.Bytes / t.Type.Bits);
+        if (options.FactorsFrom is { } made && Directory.Exists(made))      // a batch plans jobs whose factors will be made by then
+            FactorStage.Require(made, linears);
+        long weights = linears.Quantized.Sum(l => l.Weights), stored = folder.TensorNames.Sum(name => folder.Describe(name).Bytes), parameters = folder.Parameters;
         bool makesFactors = options.Fisher is not null && options.FactorsFrom is null;
         CollectionSize size = makesFactors ? CalibrationStage.SizeOf(options, config) : default;
         if (makesFactors)
@@ -47,18 +50,20 @@ public sealed record QuantizationPlan(
         long output = stored - dense + (options.Format == CheckpointFormat.Qtip ? codes : weights * DType.BF16.Size());
         long disk = (factorsOnly ? 0 : output + codes) + (makesFactors ? factorBytes + 4L * options.Tokens : 0);
 
+        string runFolder = options.Output + ".run";
+        disk = Math.Max(0, disk - BytesOf(runFolder));
         string existing = Path.GetFullPath(options.Output);
         while (!Directory.Exists(existing))
             existing = Path.GetDirectoryName(existing) ?? throw new DirectoryNotFoundException($"{options.Output}: found no such drive; choose another --output");
         long free = new DriveInfo(existing).AvailableFreeSpace;
         if (free < disk)
-            throw new IOException($"{options.Output}: needs about {disk / 1e9:F2} GB, {free / 1e9:F2} GB are free; make room or choose another --output");
+            throw new IOException($"{options.Output}: needs about {ByteSize.ToText(disk)} of disk, {ByteSize.ToText(free)} are free; make room or choose another --output");
 
         FisherPlan? fisher = makesFactors ? FisherPlan.Create(config, options.Fisher!, size, backend) : null;
         List<(string, long)> memory = fisher is null ? [("weights", parameters * backend.ActivationType.Size())] : MemoryOf(fisher, config, backend);
         if (!factorsOnly && options.PropagatedShare > 0)
             memory.Add(("a block in the original and the quantized model, while rounding", PropagationSweep.Bytes(config, backend, PropagatedTokens(options))));
-        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, parameters, fisher, disk, factorsOnly), fisher?.Warning);
+        return new QuantizationPlan(options.Model, linears, memory, disk, free, Estimate(options, backend, config, linears, weights, parameters, fisher, disk, factorsOnly), RunDirectory.CountFinished(runFolder), fisher?.Warning);
     }
 
     /// <summary>Refuses an output that exists, unless a run directory beside it says whose it is.</summary>
@@ -161,6 +166,9 @@ public sealed record QuantizationPlan(
         }
         return best;
     }
+
+    private static long BytesOf(string folder) =>
+        Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length) : 0;
 
     private static long Triangle(long n) => n * (n + 1) / 2;
 }

@@ -41,17 +41,21 @@ public sealed class QuantizationRun
     private async Task<QuantizationReport> ExecuteAsync(Func<string, CancellationToken, Task<string>> digest, EvaluationOptions? evaluation, CancellationToken cancellationToken)
     {
         _options.Check();
-        evaluation?.Check();
         QuantizationPlan.RequireAbsentOrBegun(_options.Output);
+        using ModelFolder folder = ModelFolder.Open(_options.Model);
+        if (evaluation is not null)
+            ModelEvaluation.CheckInputs(evaluation, _backend, folder.Config);
+        LinearSelection selection = LinearSelection.Choose(folder.Config, _options.Skip);
+        if (_options.FactorsFrom is { } factorFolder)
+            FactorStage.Require(factorFolder, selection);
         if (_options is { Propagate: null, PropagatedShare: 0, FactorsFrom: { } made })
         {
             _options.Warn?.Invoke(
                 $"{made}: found no {CalibrationStage.IdsFile}, the tokens behind the factors, so every matrix is rounded on its own; fastkron factors leaves it there, and --propagate 0 asks for no more");
         }
-        using ModelFolder folder = ModelFolder.Open(_options.Model);
-        LinearSelection selection = LinearSelection.Choose(folder.Config, _options.Skip);
         SortedDictionary<string, string> job = JobFingerprint.Compute(_options, _backend);
         using RunDirectory run = RunDirectory.Open(_options.Output + ".run", job);
+        int resumed = run.FinishedCount;
 
         var factors = new FactorStage(_options, folder, selection, run, _progress);
         var allocation = new AllocationStage(_options, folder, selection, factors, run, _progress);
@@ -76,7 +80,7 @@ public sealed class QuantizationRun
         if (evaluation is not null)
             Timed("evaluation", () => measured = Measure(evaluation with { Model = output.StagedPath }, cancellationToken));
 
-        QuantizationReport report = Describe(folder, selection, job, factors, rounding, output) with { Evaluation = measured };
+        QuantizationReport report = Describe(folder, selection, job, factors, rounding, output, resumed) with { Evaluation = measured };
         output.Publish(report);
         run.Delete();
         return report;
@@ -95,7 +99,7 @@ public sealed class QuantizationRun
         => ModelEvaluation.Run(evaluation, _backend, new EvaluationRelay(_progress), cancellationToken);
 
     private QuantizationReport Describe(
-        ModelFolder folder, LinearSelection selection, SortedDictionary<string, string> job, FactorStage factors, RoundingStage rounding, OutputStage output)
+        ModelFolder folder, LinearSelection selection, SortedDictionary<string, string> job, FactorStage factors, RoundingStage rounding, OutputStage output, int resumed)
     {
         using ModelFolder staged = ModelFolder.Open(output.StagedPath);
         CalibrationSet? calibration = factors.Calibration;
@@ -119,7 +123,8 @@ public sealed class QuantizationRun
             Skipped = [.. selection.Skipped.Select(l => l.Name)],
             Size = new SizeReport(
                 weights, linears.Sum(l => l.CodeBits * l.Rows * l.Columns) / weights, linears.Sum(l => l.StoredBits * l.Rows * l.Columns) / weights,
-                OutputStage.WeightBytes(folder.Path), OutputStage.WeightBytes(output.StagedPath)),
+                OutputStage.WeightBytes(folder.Path), OutputStage.WeightBytes(output.StagedPath), folder.Parameters),
+            ResumedSteps = resumed,
             Stages = [.. _stages],
         };
     }

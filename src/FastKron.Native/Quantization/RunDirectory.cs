@@ -29,17 +29,21 @@ public sealed class RunDirectory : IDisposable
     /// <summary>Artefacts that were finished before this process or by it.</summary>
     public int FinishedCount => _finished.Count;
 
-    /// <summary>Creates the folder, or resumes it if it holds the same job.</summary>
+    /// <summary>Artefacts that a stopped run finished, without opening it; 0 where there is none.</summary>
+    /// <param name="path">Folder, whether it exists or not.</param>
+    public static int CountFinished(string path) => File.Exists(JournalPath(path)) ? File.ReadLines(JournalPath(path)).Count() : 0;
+
+    /// <summary>Creates the folder, or resumes it if it holds the same job. One in which nothing is finished takes any job: nothing is lost.</summary>
     /// <param name="path">Folder; created with its parents.</param>
     /// <param name="job">Fingerprint, by option name.</param>
-    /// <exception cref="InvalidDataException">The folder holds another job (the differences are listed), or its files are damaged.</exception>
+    /// <exception cref="InvalidDataException">The folder holds finished work of another job (the differences are listed), or its files are damaged.</exception>
     /// <exception cref="IOException">Another process works in it, or it cannot be written.</exception>
     public static RunDirectory Open(string path, IReadOnlyDictionary<string, string> job)
     {
         path = System.IO.Path.GetFullPath(path);
         if (Directory.Exists(path + DoomedSuffix))
             Directory.Delete(path + DoomedSuffix, recursive: true);
-        Directory.CreateDirectory(path);
+        AtomicFile.CreateFolder(path);
         FileStream lockFile;
         try
         {
@@ -49,14 +53,17 @@ public sealed class RunDirectory : IDisposable
         {
             throw new IOException($"{path}: another process works in this run directory, or it cannot be written ({e.Message}); wait for it or choose another --output", e);
         }
+        FileStream? journal = null;
         try
         {
-            CheckJob(System.IO.Path.Combine(path, "job.json"), job);
-            var journal = new FileStream(System.IO.Path.Combine(path, "journal.jsonl"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-            return new RunDirectory(path, lockFile, journal, ReadJournal(journal));
+            journal = new FileStream(JournalPath(path), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+            Dictionary<string, string> finished = ReadJournal(journal);
+            CheckJob(System.IO.Path.Combine(path, "job.json"), job, finished.Count > 0);
+            return new RunDirectory(path, lockFile, journal, finished);
         }
         catch
         {
+            journal?.Dispose();
             lockFile.Dispose();
             throw;
         }
@@ -135,9 +142,11 @@ public sealed class RunDirectory : IDisposable
            select $"{key} was {then}, is {now}",
     ];
 
-    private static void CheckJob(string path, IReadOnlyDictionary<string, string> job)
+    private static string JournalPath(string path) => System.IO.Path.Combine(path, "journal.jsonl");
+
+    private static void CheckJob(string path, IReadOnlyDictionary<string, string> job, bool anyFinished)
     {
-        if (!File.Exists(path))
+        if (!anyFinished || !File.Exists(path))
         {
             AtomicFile.WriteAllBytes(path, JsonSerializer.SerializeToUtf8Bytes(new SortedDictionary<string, string>(job.ToDictionary(), StringComparer.Ordinal), RunJson.Default.SortedDictionaryStringString));
             return;

@@ -12,8 +12,10 @@ public static class HtmlReport
         "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1060px;padding:0 1rem;color:#222;background:#fff}" +
         "table{border-collapse:collapse;margin:.6rem 0 1.4rem}td,th{padding:.18rem .7rem;border-bottom:1px solid #ddd;text-align:right}" +
         "th{background:#f5f5f5}td:first-child,th:first-child{text-align:left}.plots{display:grid;grid-template-columns:1fr 1fr;gap:1rem}" +
-        "svg{width:100%;height:auto;font:12px system-ui,sans-serif;fill:#333}.t{font-weight:600;font-size:13px}.g{stroke:#e4e4e4}.y{text-anchor:end}.x{text-anchor:middle}" +
-        "blockquote{border-left:3px solid #ccc;margin:.4rem 0;padding:.2rem .8rem}.bad{color:#b00020;font-weight:600}@media(max-width:760px){.plots{grid-template-columns:1fr}}";
+        "svg{width:100%;height:auto;font:12px system-ui,sans-serif;fill:currentColor}.t{font-weight:600;font-size:13px}.g{stroke:#e4e4e4}.y{text-anchor:end}.x{text-anchor:middle}" +
+        "blockquote{border-left:3px solid #ccc;margin:.4rem 0;padding:.2rem .8rem}.bad{color:#b00020;font-weight:600}@media(max-width:760px){.plots{grid-template-columns:1fr}}" +
+        ":root{color-scheme:light dark}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1b}td,th{border-color:#3a3d3f}th{background:#26292b}.g{stroke:#3a3d3f}" +
+        "blockquote{border-color:#555}.bad{color:#ff7b8e}}";
 
     /// <summary>The whole page.</summary>
     public static string Render(QuantizationReport report)
@@ -41,7 +43,8 @@ public static class HtmlReport
         page.Append("<h2>Result</h2><table><tr><th></th><th>original</th><th>quantized</th></tr>");
         Row(page, "code bits per weight", "", $"{Number(report.Size.CodeBits)}");
         Row(page, "stored bits per weight of the quantized linears", "", Number(report.Size.StoredBits));
-        Row(page, "safetensors, MB", Number(report.Size.OriginalBytes / 1e6), Number(report.Size.OutputBytes / 1e6));
+        Row(page, "bits per weight of the whole model", Number(report.Size.OriginalBits), Number(report.Size.OutputBits));
+        Row(page, "safetensors, MB", Number(report.Size.OriginalBytes / 1e6), $"{Number(report.Size.OutputBytes / 1e6)} ({100 * report.Size.Ratio:F0} %)");
         foreach (TextReport text in report.Evaluation?.Texts ?? [])
         {
             Row(page, $"perplexity, {text.Measured.Protocol}", WithError(text.Original?.Perplexity, text.Original?.StandardError), WithError(text.Measured.Perplexity, text.Measured.StandardError));
@@ -66,7 +69,9 @@ public static class HtmlReport
 
     private static void AppendPlots(StringBuilder page, QuantizationReport report)
     {
-        page.Append("<h2>By layer</h2><div class=\"plots\">");
+        page.Append(CultureInfo.InvariantCulture, $"<p>Largest proxy errors: {Text(report.LargestErrors(5))}.</p>");
+        page.Append("<h2>By layer</h2><p>A line for each kind of matrix. The proxy error is the loss that rounding adds, as the factors A and B predict it, relative to that of weights that are all zero; ");
+        page.Append("E is what rounding changed in W. σ₂/σ₁ tells how far the gradients are from a Kronecker product: 0 is one.</p><div class=\"plots\">");
         Plot(page, report, "Proxy error", "tr(EBEᵀA) / tr(WBWᵀA)", logarithmic: true, l => l.Rounding.ProxyError);
         Plot(page, report, "Relative weight error", "‖E‖² / ‖W‖²", logarithmic: false, l => l.Rounding.RelativeWeightError);
         Plot(page, report, "Spectrum gap", "σ₂ / σ₁", logarithmic: false, l => l.Factors?.SigmaRatio ?? double.NaN);
@@ -86,11 +91,12 @@ public static class HtmlReport
 
     private static void AppendStages(StringBuilder page, QuantizationReport report)
     {
-        page.Append("<h2>Seconds per stage</h2><table>");
+        string resumed = report.ResumedSteps > 0 ? $" An earlier run had finished {report.ResumedSteps} steps, which are not counted." : "";
+        page.Append(CultureInfo.InvariantCulture, $"<h2>Seconds per stage</h2><p>Parts of a stage may overlap.{resumed}</p><table>");
         foreach (StageReport stage in report.Stages)
         {
             Row(page, stage.Name, stage.Seconds.ToString("F2", CultureInfo.InvariantCulture));
-            foreach (StageReport part in stage.Parts ?? [])
+            foreach (StageReport part in stage.LastingParts())
                 Row(page, $"{stage.Name}: {part.Name}", part.Seconds.ToString("F2", CultureInfo.InvariantCulture));
         }
         Row(page, "total", report.Stages.Sum(s => s.Seconds).ToString("F2", CultureInfo.InvariantCulture));

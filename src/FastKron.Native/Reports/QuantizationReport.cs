@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using FastKron.Native.Evaluation;
 using FastKron.Native.Fisher;
@@ -38,11 +39,19 @@ public sealed record QuantizationReport
     /// <summary>Sizes.</summary>
     public required SizeReport Size { get; init; }
 
+    /// <summary>Steps that an earlier run of the same job had finished, whose seconds are not in <see cref="Stages"/>.</summary>
+    public int ResumedSteps { get; init; }
+
     /// <summary>Seconds per stage, in order.</summary>
     public required IReadOnlyList<StageReport> Stages { get; init; }
 
     /// <summary>Measured quality; null when none was asked for.</summary>
     public EvaluationReport? Evaluation { get; init; }
+
+    /// <summary>The matrices with the largest proxy errors and those errors, in words, the worst first.</summary>
+    /// <param name="count">How many.</param>
+    public string LargestErrors(int count) => string.Join(", ", Linears.OrderByDescending(l => l.Rounding.ProxyError).Take(count)
+        .Select(l => string.Create(CultureInfo.InvariantCulture, $"{l.Layer}_{l.Kind} {l.Rounding.ProxyError:G3}")));
 }
 
 /// <summary>The calibration text of a run.</summary>
@@ -71,13 +80,28 @@ public sealed record LinearReport(
 /// <param name="StoredBits">Bits per quantized weight of everything stored for the quantized linears.</param>
 /// <param name="OriginalBytes">Bytes of the original's safetensors files.</param>
 /// <param name="OutputBytes">Bytes of the result's safetensors files.</param>
-public sealed record SizeReport(long QuantizedParameters, double CodeBits, double StoredBits, long OriginalBytes, long OutputBytes);
+/// <param name="Parameters">All weights of the model; 0 in reports of earlier versions.</param>
+public sealed record SizeReport(long QuantizedParameters, double CodeBits, double StoredBits, long OriginalBytes, long OutputBytes, long Parameters = 0)
+{
+    /// <summary>Bits per weight of the original, everything in its files counted.</summary>
+    public double OriginalBits => 8.0 * OriginalBytes / Parameters;
+
+    /// <summary>Bits per weight of the result, embedding, norms and headers counted.</summary>
+    public double OutputBits => 8.0 * OutputBytes / Parameters;
+
+    /// <summary>Share of the original's bytes that the result has.</summary>
+    public double Ratio => (double)OutputBytes / OriginalBytes;
+}
 
 /// <summary>One stage of a run.</summary>
 /// <param name="Name">calibration, factors, rounding, writing, checking, evaluation.</param>
 /// <param name="Seconds">Wall time of this process; a resumed run counts only what it did itself.</param>
 /// <param name="Parts">What the device and the disk did meanwhile, which may overlap; null where the stage has no parts.</param>
-public sealed record StageReport(string Name, double Seconds, IReadOnlyList<StageReport>? Parts = null);
+public sealed record StageReport(string Name, double Seconds, IReadOnlyList<StageReport>? Parts = null)
+{
+    /// <summary>Parts that took long enough to show.</summary>
+    public IEnumerable<StageReport> LastingParts() => Parts?.Where(part => part.Seconds >= 0.05) ?? [];
+}
 
 /// <summary>Source-generated JSON of reports.</summary>
 [JsonSourceGenerationOptions(
@@ -86,6 +110,7 @@ public sealed record StageReport(string Name, double Seconds, IReadOnlyList<Stag
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(QuantizationReport))]
+[JsonSerializable(typeof(PlanReport))]
 [JsonSerializable(typeof(EvaluationReport))]
 [JsonSerializable(typeof(RoundingStatistics))]
 [JsonSerializable(typeof(RunComparison))]

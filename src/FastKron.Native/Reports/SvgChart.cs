@@ -12,7 +12,7 @@ namespace FastKron.Native.Reports;
 /// <param name="logarithmicX">Whether x is: then its ticks are the values that occur, in thousands.</param>
 internal sealed class SvgChart(string title, string xLabel, string yLabel, bool logarithmic, bool logarithmicX = false)
 {
-    private const int Width = 640, Height = 300, Left = 64, Top = 34, Bottom = 40;
+    private const int Width = 640, Height = 300, Left = 72, Top = 34, Bottom = 40;
 
     // What a page's style sheet says, for a chart that is a file of its own.
     private const string OwnStyle = "<style>svg{font:12px system-ui,sans-serif;fill:#333;background:#fff}.t{font-weight:600;font-size:13px}.g{stroke:#e4e4e4}.y{text-anchor:end}.x{text-anchor:middle}</style>";
@@ -40,11 +40,10 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
             return "";
         (double X, double Y, double Error)[] points = [.. _series.SelectMany(s => s.Points)];
         int right = Math.Max(96, 24 + 7 * _series.Max(s => s.Name.Length));       // the names stand there
-        double[] xs = [.. points.Select(p => ScaleX(p.X))], ys = [.. points.SelectMany(p => new[] { Scale(p.Y), Scale(p.Y + p.Error) })];
+        double[] xs = [.. points.Select(p => ScaleX(p.X))];
         double xMin = xs.Min(), xMax = xs.Max() > xMin ? xs.Max() : xMin + 1;
-        double yMin = logarithmic ? Math.Floor(ys.Min()) : Math.Min(0, ys.Min()), yMax = logarithmic ? Math.Ceiling(ys.Max()) : ys.Max();
-        if (yMax <= yMin)
-            yMax = yMin + 1;
+        double[] ticks = TicksY(points.Min(p => p.Y), points.Max(p => p.Y + p.Error));
+        double yMin = Scale(ticks[0]), yMax = Scale(ticks[^1]);
         double X(double x) => Left + (ScaleX(x) - xMin) / (xMax - xMin) * (Width - Left - right);
         double Y(double scaled) => Height - Bottom - (scaled - yMin) / (yMax - yMin) * (Height - Top - Bottom);
 
@@ -52,16 +51,16 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
         svg.Append(CultureInfo.InvariantCulture, $"<svg {(standalone ? "xmlns=\"http://www.w3.org/2000/svg\" " : "")}viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-label=\"{Text(title)}\">");
         svg.Append(standalone ? OwnStyle : "");
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left}\" y=\"18\" class=\"t\">{Text(title)}</text>");
-        for (int tick = 0; tick <= 4; tick++)
+        foreach (double tick in ticks)
         {
-            double scaled = yMin + (yMax - yMin) * tick / 4, y = Y(scaled);
+            double y = Y(Scale(tick));
             svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - right}\" y1=\"{y:F1}\" y2=\"{y:F1}\" class=\"g\"/>");
-            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left - 6}\" y=\"{y + 4:F1}\" class=\"y\">{Number(logarithmic ? Math.Pow(10, scaled) : scaled)}</text>");
+            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left - 6}\" y=\"{y + 4:F1}\" class=\"y\">{Number(tick)}</text>");
         }
         foreach ((double x, string label) in TicksX(points, xMin, xMax))
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(x):F1}\" y=\"{Height - Bottom + 16}\" class=\"x\">{label}</text>");
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - right) / 2}\" y=\"{Height - 6}\" class=\"x\">{Text(xLabel)}</text>");
-        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"14\" y=\"{(Top + Height - Bottom) / 2}\" class=\"x\" transform=\"rotate(-90 14 {(Top + Height - Bottom) / 2})\">{Text(yLabel)}</text>");
+        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"12\" y=\"{(Top + Height - Bottom) / 2}\" class=\"x\" transform=\"rotate(-90 12 {(Top + Height - Bottom) / 2})\">{Text(yLabel)}</text>");
         for (int i = 0; i < _series.Count; i++)
         {
             string colour = Colours[i % Colours.Length], dash = i < Colours.Length ? "" : " stroke-dasharray=\"5 3\"";
@@ -86,6 +85,14 @@ internal sealed class SvgChart(string title, string xLabel, string yLabel, bool 
             return points.Select(p => p.X).Distinct().Order().Select(x => (x, string.Create(CultureInfo.InvariantCulture, $"{x / 1000:G4}K")));
         double step = Math.Max(1, Math.Ceiling((xMax - xMin) / 10));
         return Enumerable.Range(0, (int)((xMax - xMin) / step) + 1).Select(i => xMin + i * step).Select(x => (x, x.ToString("F0", CultureInfo.InvariantCulture)));
+    }
+
+    private double[] TicksY(double low, double high)
+    {
+        if (logarithmic)
+            return AxisTicks.Logarithmic(low, high);
+        low = Math.Min(0, low);
+        return AxisTicks.Linear(low, high > low ? high : low + 1);
     }
 
     private double Scale(double y) => logarithmic ? Math.Log10(y) : y;

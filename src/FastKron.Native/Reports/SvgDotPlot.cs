@@ -23,7 +23,7 @@ internal static class SvgDotPlot
         for (int tick = 0; tick < Ticks; tick++)
         {
             double value = low + (high - low) * tick / (Ticks - 1);
-            svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{X(value):F1}\" x2=\"{X(value):F1}\" y1=\"{Top - 10}\" y2=\"{legend - Bottom + 4}\" stroke=\"#e4e4e4\"/>");
+            svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{X(value):F1}\" x2=\"{X(value):F1}\" y1=\"{Top - 10}\" y2=\"{legend - Bottom + 4}\" stroke=\"#e4e4e4\" class=\"g\"/>");
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(value):F1}\" y=\"{legend - Bottom + 18}\" text-anchor=\"middle\">{value:G3}</text>");
         }
         for (int m = 0; m < measures.Count; m++)

@@ -17,7 +17,7 @@ public sealed record ChatMessage([property: JsonRequired] string Role, [property
         const string Expected = "a list of {\"role\": \"user\", \"content\": \"text\"}";
         try
         {
-            ChatMessage?[]? messages = JsonSerializer.Deserialize(JsonFields.ReadBytes(path), ChatJson.Default.ChatMessageArray);
+            ChatMessage?[]? messages = JsonSerializer.Deserialize(JsonFields.ReadBytes(path, "give a JSON file with a list of messages"), ChatJson.Default.ChatMessageArray);
             if (messages is null || messages.Length == 0 || messages.Contains(null))
                 throw MalformedFile.In(path, "messages", messages is null or { Length: 0 } ? "none" : "null", Expected, "correct the file");
             return messages!;

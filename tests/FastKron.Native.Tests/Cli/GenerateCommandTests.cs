@@ -39,6 +39,17 @@ public sealed class GenerateCommandTests
         Assert.That(result.ExitCode, Is.EqualTo(2), result.Error);
     }
 
+    [TestCase("--temperature", "-1")]
+    [TestCase("--top-p", "1.5")]
+    [TestCase("--max-tokens", "600")]
+    [TestCase("--max-tokens", "-3")]
+    public void Generate_OptionOutOfRange_WritesNoResult(params string[] option)
+    {
+        FastkronResult result = FastkronProcess.Run(["generate", SharedData.Model("tiny-llama"), "--prompt", "The old man", "--device", "cpu", .. option]);
+        Assert.That((result.ExitCode, result.Output), Is.EqualTo((2, "")), result.Error);
+        Assert.That(result.Error.TrimEnd().Split('\n'), Has.Length.EqualTo(1), "one line");
+    }
+
     // tiny-llama with the last three tokens of its vocabulary renamed to LLaMA-3's.
     private static string ChatModel(string folder)
     {

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.Json;
+using FastKron.Native.Quantization;
 using FastKron.Native.Reports;
 using NUnit.Framework;
 
@@ -104,7 +106,7 @@ public sealed class QuantizeCommandTests
         string output = Output("changed");
         using (FastkronProcess process = FastkronProcess.Start(Arguments(output, tokens: 65536)))
         {
-            WaitForWork(process, output);
+            WaitForWork(process, output, finished: true);
             process.Kill();
         }
         FastkronResult refused = FastkronProcess.Run(Arguments(output, tokens: 65536, bits: 3));
@@ -139,6 +141,8 @@ public sealed class QuantizeCommandTests
         FastkronResult result = FastkronProcess.Run([.. Arguments(output), "--dry-run"]);
         Assert.That(result.ExitCode, Is.Zero, result.Error);
         Assert.That(result.Output, Does.Contain("disk").And.Contain("time, total"));
+        FastkronResult machine = FastkronProcess.Run([.. Arguments(output), "--dry-run", "--json"]);
+        Assert.That(JsonDocument.Parse(machine.Output).RootElement.GetProperty("matrices").GetInt32(), Is.EqualTo(7 * GeneratedModel.Layers));
         Assert.That(Path.Exists(output) || Path.Exists(output + ".run"), Is.False);
     }
 
@@ -175,11 +179,18 @@ public sealed class QuantizeCommandTests
     [TestCase("quantize", "MODEL", "--bits", "5", "--output", "x")]
     [TestCase("quantize", "MODEL", "--bits", "1.5", "--output", "x")]
     [TestCase("quantize", "MODEL", "--bits", "2.5", "--factors", "activation", "--output", "x")]
+    [TestCase("quantize", "MODEL", "--bits", "2,5", "--output", "x")]
+    [TestCase("quantize", "MODEL", "--bits", "2", "--output", "x", "--prompt", "The sea")]
     [TestCase("nonsense")]
     public void Command_BadUsage_ExitsWith2(params string[] arguments)
     {
         FastkronResult result = FastkronProcess.Run(arguments);
-        Assert.That(result.ExitCode, Is.EqualTo(2));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(2));
+            Assert.That(result.Output, Is.Empty, "standard output is for results");
+            Assert.That(result.Error, Does.StartWith("fastkron: ").Or.Contain("\nfastkron: "));
+        }
     }
 
     [Test]
@@ -190,10 +201,10 @@ public sealed class QuantizeCommandTests
         Assert.That(result.Error, Does.Contain("nowhere").And.Not.Contain("   at "));
     }
 
-    // The journal appears when the work begins; a process that ends before that fails the test instead of hanging it.
-    private static void WaitForWork(FastkronProcess process, string output)
+    // The journal appears when the work begins and gets a line with every step; a process that ends before that fails the test instead of hanging it.
+    private static void WaitForWork(FastkronProcess process, string output, bool finished = false)
     {
-        while (!File.Exists(Path.Combine(output + ".run", "journal.jsonl")))
+        while (!File.Exists(Path.Combine(output + ".run", "journal.jsonl")) || (finished && RunDirectory.CountFinished(output + ".run") == 0))
         {
             if (process.HasExited)
                 Assert.Fail($"fastkron ended before its work began: {process.Wait().Error}");

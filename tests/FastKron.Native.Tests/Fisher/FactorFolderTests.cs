@@ -28,6 +28,19 @@ public sealed class FactorFolderTests : IDisposable
     }
 
     [Test]
+    public void Require_OwnFileOfAnotherShape_IsRefusedFromItsHeadAlone()
+    {
+        using (var hIn = Tensor.AllocateHost(DType.F32, 2, 2))
+        {
+            hIn.AsSpan<float>()[0] = hIn.AsSpan<float>()[3] = 1;
+            FactorFile.Write(_folder.File(Own), new KroneckerFactors("model.layers.3.mlp.down_proj", null, hIn, new FactorEvidence { Source = "activation" }));
+        }
+        FactorFolder.Require(_folder.Path, BlockLinear.Down, 3, outputs: 5, inputs: 2);
+        Assert.That(() => FactorFolder.Require(_folder.Path, BlockLinear.Down, 3, outputs: 5, inputs: 4), Throws.TypeOf<InvalidDataException>().With.Message.Contains("of another model"));
+        Assert.That(() => FactorFolder.Require(_folder.Path, BlockLinear.Down, 2, outputs: 5, inputs: 2), Throws.TypeOf<InvalidDataException>().With.Message.Contains("found no factors"));
+    }
+
+    [Test]
     public void Read_SketchOfBothSides_GivesBoth()
     {
         TorchFiles.Write(_folder.File("3_down_hout.pt"), [4, 0, 4, 1, 1, 4]);

@@ -37,6 +37,21 @@ public sealed class ModelFolderTests : IDisposable
         Assert.That(half.AsSpan<Half>().ToArray(), Is.EqualTo(expected.Select(x => (Half)x)));
     }
 
+    [TestCase("vocab_size", 100, "model.embed_tokens.weight: found shape (2048, 256), expected (100, 256)")]
+    [TestCase("intermediate_size", 512, "model.layers.0.mlp.gate_proj.weight: found shape (768, 256), expected (512, 256)")]
+    [TestCase("num_hidden_layers", 5, "found no tensor model.layers.4.self_attn.q_proj.weight")]
+    public void RequireDenseShapes_ConfigurationOfAnotherModel_NamesTheTensor(string field, int value, string message)
+    {
+        ModelFiles.Copy(SharedData.Model("tiny-llama"), Copy, (tensor, bytes) => (tensor, bytes));
+        string path = Path.Combine(Copy, "config.json");
+        JsonNode config = JsonNode.Parse(File.ReadAllText(path))!;
+        config[field] = value;
+        File.WriteAllText(path, config.ToJsonString());
+        using ModelFolder original = ModelFolder.Open(SharedData.Model("tiny-llama")), folder = ModelFolder.Open(Copy);
+        Assert.That(original.RequireDenseShapes, Throws.Nothing);
+        Assert.That(folder.RequireDenseShapes, Throws.TypeOf<InvalidDataException>().With.Message.Contains(message));
+    }
+
     [TestCase("F32")]
     [TestCase("F16")]
     public void Load_OtherTypes_GivesTheStoredNumbers(string type)

@@ -44,6 +44,19 @@ public sealed class QuantizationRunTests
         Assert.That(Directory.EnumerateFileSystemEntries(_folder), Is.Empty);
     }
 
+    // Found at the end, a text that is too short would cost the hours before it.
+    [Test]
+    public void QuantizeAsync_TextTooShortToMeasure_IsRefusedBeforeAnyWork()
+    {
+        string text = Path.Combine(_folder, "short.txt");
+        File.WriteAllText(text, "Hello.");
+        using var backend = new CpuBackend();
+        var options = new QuantizationOptions { Model = SharedData.Model("tiny-llama"), Output = Path.Combine(_folder, "x") };
+        var evaluation = new EvaluationOptions { Model = options.Output, Original = options.Model, Texts = [text], BlockLength = 64 };
+        Assert.That(() => QuantizationRun.QuantizeAsync(options, backend, Digest(backend), evaluation), Throws.TypeOf<InvalidDataException>().With.Message.Contains("less than one block of 64"));
+        Assert.That(Directory.EnumerateDirectories(_folder), Is.Empty);
+    }
+
     [Test]
     public async Task QuantizeAsync_Stories260KWithoutItsMlp_KeepsItDenseInTheSkipList()
     {

@@ -30,10 +30,34 @@ public sealed class RunDirectoryTests
     }
 
     [Test]
-    public void Open_OtherJob_ListsTheDifferences()
+    public void Open_OtherJobWithFinishedWork_ListsTheDifferences()
+    {
+        using (RunDirectory run = RunDirectory.Open(_path, Job("2")))
+        {
+            File.WriteAllText(run.ArtefactPath("a"), "1");
+            run.Finish("a");
+        }
+        Assert.That(RunDirectory.CountFinished(_path), Is.EqualTo(1));
+        Assert.That(() => RunDirectory.Open(_path, Job("4")), Throws.TypeOf<InvalidDataException>().With.Message.Contains("bits was 2, is 4").And.Message.Not.Contains("seed"));
+    }
+
+    // A run that was refused for a typing error leaves a folder, too.
+    [Test]
+    public void Open_OtherJobWithNothingFinished_TakesItsPlace()
     {
         RunDirectory.Open(_path, Job("2")).Dispose();
-        Assert.That(() => RunDirectory.Open(_path, Job("4")), Throws.TypeOf<InvalidDataException>().With.Message.Contains("bits was 2, is 4").And.Message.Not.Contains("seed"));
+        RunDirectory.Open(_path, Job("4")).Dispose();
+        using RunDirectory run = RunDirectory.Open(_path, Job("4"));
+        Assert.That(File.ReadAllText(Path.Combine(_path, "job.json")), Does.Contain("\"4\""));
+        Assert.That(RunDirectory.CountFinished(_path), Is.Zero);
+    }
+
+    [Test]
+    public void Open_WhereNoFolderCanBe_NamesPathAndCure()
+    {
+        string file = Path.Combine(Path.GetDirectoryName(_path)!, "file"), path = Path.Combine(file, "run");
+        File.WriteAllText(file, "");
+        Assert.That(() => RunDirectory.Open(path, Job("2")), Throws.InstanceOf<IOException>().With.Message.Contains(path).And.Message.Contains("choose a place that can be written"));
     }
 
     [Test]
