@@ -31,6 +31,7 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
             string line = Line(value);
             if (_live)
             {
+                line = Clip(line, Columns());
                 Console.Error.Write("\r" + line.PadRight(_width));
                 _width = line.Length;
                 if (finished)
@@ -58,6 +59,21 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
 
     /// <summary>A time of so many seconds: <c>5.4 s</c>, <c>2:28</c>, <c>1:02:28</c>.</summary>
     public static string Time(double seconds) => Format(TimeSpan.FromSeconds(seconds));
+
+    /// <summary>What of a live line fits: one that wraps could not be overwritten. The last column stays free, where some terminals wrap already.</summary>
+    internal static string Clip(string line, int columns) => line.Length < columns ? line : line[..Math.Max(0, columns - 1)];
+
+    private static int Columns()
+    {
+        try
+        {
+            return Console.WindowWidth;
+        }
+        catch (IOException)
+        {
+            return 80;                   // Windows asks standard output for its width, which may be redirected
+        }
+    }
 
     private static string Line(QuantizationProgress p)
     {
