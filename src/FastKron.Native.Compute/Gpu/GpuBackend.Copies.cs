@@ -23,7 +23,7 @@ public sealed unsafe partial class GpuBackend
         Enter();
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
         ArgumentOutOfRangeException.ThrowIfNegative(columns);
-        var memory = new PageLockedMemory(Math.Max(1, (long)rows * columns * type.Size()), CountHost);
+        var memory = new PageLockedMemory(_context, Math.Max(1, (long)rows * columns * type.Size()), CountHost);
         return new Tensor(memory, memory.DangerousGetHandle(), isHost: true, type, rows, columns, columns);
     }
 

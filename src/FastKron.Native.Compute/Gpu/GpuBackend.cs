@@ -21,6 +21,7 @@ public sealed partial class GpuBackend : IBackend
     private readonly KernelImages _images;
     private readonly ConcurrentDictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
     private readonly int _multiprocessors, _sharedBytes;
+    private bool _disposed;
 
     /// <summary>Opens a device.</summary>
     /// <param name="deviceId">Ordinal from 0.</param>
@@ -35,19 +36,19 @@ public sealed partial class GpuBackend : IBackend
         try
         {
             _images = new KernelImages(device.ComputeCapability);
+            (_stream, _uploads, _downloads) = (new CudaStream(), new CudaStream(), new CudaStream());
+            _heap = new DeviceHeap(_context, _stream);
+            _staging = new HostStaging(_stream);
+            _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
+            _workspace = _heap.Allocate(WorkspaceBytes);
+            _blas.SetWorkspace(_workspace.Address, _workspace.Bytes);
+            _solver = new CudaSolveDense(_stream);
         }
-        catch (NotSupportedException)
+        catch
         {
-            _context.Dispose();
+            Release();
             throw;
         }
-        (_stream, _uploads, _downloads) = (new CudaStream(), new CudaStream(), new CudaStream());
-        _heap = new DeviceHeap(_context, _stream);
-        _staging = new HostStaging(_stream);
-        _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
-        _workspace = _heap.Allocate(WorkspaceBytes);
-        _blas.SetWorkspace(_workspace.Address, _workspace.Bytes);
-        _solver = new CudaSolveDense(_stream);
     }
 
     /// <inheritdoc/>
@@ -92,19 +93,33 @@ public sealed partial class GpuBackend : IBackend
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
         Enter();
-        WaitForStreams();
-        _images.Dispose();
-        _solver.Dispose();
-        _blas.Dispose();
+        try
+        {
+            WaitForStreams();
+        }
+        finally
+        {
+            Release();
+        }
+    }
+
+    // Also of a backend of which only a part came to be.
+    private void Release()
+    {
+        _images?.Dispose();
+        _solver?.Dispose();
+        _blas?.Dispose();
         DisposeEncoder();
         DisposeTables();
-        _workspace.Dispose();
-        _staging.Dispose();
-        _heap.Dispose();
-        _stream.Dispose();
-        _uploads.Dispose();
-        _downloads.Dispose();
+        _workspace?.Dispose();
+        _staging?.Dispose();
+        _heap?.Dispose();
+        _stream?.Dispose();
+        _uploads?.Dispose();
+        _downloads?.Dispose();
         _context.Dispose();
     }
 

@@ -12,14 +12,16 @@ internal sealed unsafe partial class PageLockedMemory : SafeHandle
 {
     private const int LargePage = 2 << 20, SmallPage = 4096, AdviseHugePage = 14;
 
+    private readonly CudaContext _context;
     private readonly CudaRegisteredHostMemory<byte> _registered;
     private readonly Action<long> _count;
 
-    /// <summary>Allocates in the current context.</summary>
+    /// <summary>Allocates in a context, which is current.</summary>
+    /// <param name="context">The context.</param>
     /// <param name="bytes">At least 1.</param>
     /// <param name="count">Told the bytes taken, and given back as a negative number.</param>
     /// <exception cref="InsufficientMemoryException">The system refused; the message holds the bytes asked.</exception>
-    public PageLockedMemory(long bytes, Action<long> count) : base(0, ownsHandle: true)
+    public PageLockedMemory(CudaContext context, long bytes, Action<long> count) : base(0, ownsHandle: true)
     {
         long size = (bytes + SmallPage - 1) / SmallPage * SmallPage;
         byte* memory = null;
@@ -35,7 +37,7 @@ internal sealed unsafe partial class PageLockedMemory : SafeHandle
             throw new InsufficientMemoryException(
                 $"page-locked host memory: asked for {bytes:N0} bytes, the system refused; use fewer calibration tokens (--tokens) or stop other programs", e);
         }
-        (_count, Bytes) = (count, bytes);
+        (_context, _count, Bytes) = (context, count, bytes);
         SetHandle((nint)memory);
         count(bytes);
     }
@@ -49,7 +51,24 @@ internal sealed unsafe partial class PageLockedMemory : SafeHandle
     /// <inheritdoc/>
     protected override bool ReleaseHandle()
     {
-        _registered.Dispose();
+        // From any thread, the finaliser's too. Without a current context the driver would keep pages locked that are no longer ours, and refuse to lock
+        // whatever comes to lie there.
+        try
+        {
+            _context.PushContext();
+            try
+            {
+                _registered.Dispose();
+            }
+            finally
+            {
+                CudaContext.PopContext();
+            }
+        }
+        catch (CudaException)
+        {
+            // The context is gone, and its locks with it.
+        }
         NativeMemory.AlignedFree((void*)handle);
         _count(-Bytes);
         return true;

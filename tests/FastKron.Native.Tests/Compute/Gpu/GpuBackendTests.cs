@@ -38,6 +38,29 @@ public sealed class GpuBackendTests
         Assert.That(backend.Dot(small, small), Is.EqualTo(60));
     }
 
+    // What a thread frees that never worked with the device: the system soon gives the same addresses again, and their pages can be locked only once.
+    [Test]
+    public void AllocateHost_DisposedOnAnotherThread_UnlocksItsPages()
+    {
+        using var backend = new GpuBackend();
+        for (int i = 0; i < 8; i++)
+        {
+            Tensor tensor = backend.AllocateHost(DType.F32, 4096, 4096);
+            var thread = new Thread(tensor.Dispose);
+            thread.Start();
+            thread.Join();
+        }
+        Assert.That(backend.UsedHostBytes, Is.Zero);
+    }
+
+    [Test]
+    public void Dispose_Twice_DoesNothingMore()
+    {
+        var backend = new GpuBackend();
+        backend.Dispose();
+        Assert.That(backend.Dispose, Throws.Nothing);
+    }
+
     [Test]
     public void PeakBytes_AfterDisposal_StaysWhileUsedBytesFall()
     {
