@@ -41,7 +41,7 @@ internal static class BatchCommand
                     Write(costs);
                 return costs.All(cost => cost.CanStart) ? 0 : 1;
             }
-            var progress = new ProgressDisplay(quiet);
+            using var progress = new ProgressDisplay(quiet);
             IReadOnlyList<BatchResult> results = await run.ExecuteAsync(FreshProcess.Digest(parsed.GetValue(device)!), Announce, progress, cancellationToken).ConfigureAwait(false);
             progress.Finish();
             if (quiet)

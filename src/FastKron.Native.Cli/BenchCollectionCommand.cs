@@ -27,7 +27,7 @@ internal static class BenchCollectionCommand
                 Options = new FisherOptions { Gradients = parsed.GetValue(gradients) },
                 Layers = parsed.GetValue(layers),
             };
-            var display = new ProgressDisplay(quiet: false);
+            using var display = new ProgressDisplay(quiet: false);
             var progress = new SynchronousProgress<FisherProgress>(p =>
                 display.Report(new Quantization.QuantizationProgress("factors", p.Fraction, p.Layer, p.Layers, p.Module, null, p.Elapsed)));
             BenchmarkRecord[] records = [.. benchmark.Run(backend, progress, cancellationToken)];

@@ -28,7 +28,7 @@ internal static class BenchRoundingCommand
                 Bits = parsed.GetValue(bits),
                 Layers = parsed.GetValue(layers),
             };
-            var display = new ProgressDisplay(quiet: false);
+            using var display = new ProgressDisplay(quiet: false);
             BenchmarkRecord[] records = [.. benchmark.Run(backend, new SynchronousProgress<QuantizationProgress>(display.Report), cancellationToken)];
             display.Finish();
             if (parsed.GetValue(output) is { } path)

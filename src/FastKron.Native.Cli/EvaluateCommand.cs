@@ -55,7 +55,7 @@ internal static class EvaluateCommand
             options.Check();
             bool json = parsed.GetValue(Json);
             using IBackend backend = DeviceOption.Open(parsed.GetValue(Device));
-            var progress = new ProgressDisplay(json);
+            using var progress = new ProgressDisplay(json);
             EvaluationReport report = ModelEvaluation.Run(
                 options, backend,
                 new SynchronousProgress<EvaluationProgress>(p => progress.Report(new QuantizationProgress(p.Stage, p.Fraction, -1, 0, null, null, p.Elapsed))), cancellationToken);

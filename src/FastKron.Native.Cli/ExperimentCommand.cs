@@ -82,7 +82,7 @@ internal static class ExperimentCommand
 
     private static async Task<IReadOnlyList<BatchResult>> MeasureAsync(ExperimentRun run, IBackend backend, bool quiet, CancellationToken cancellationToken)
     {
-        var progress = new ProgressDisplay(quiet);
+        using var progress = new ProgressDisplay(quiet);
         int started = 0, wanted = run.Cells.Count(cell => !File.Exists(cell.Job.Output));
         IReadOnlyList<BatchResult> results = await run.ExecuteAsync(backend, Announce, progress, Output.Warn, cancellationToken).ConfigureAwait(false);
         progress.Finish();

@@ -21,7 +21,7 @@ internal static class FactorsCommand
         command.SetAction((parsed, cancellationToken) =>
         {
             using IBackend backend = DeviceOption.Open(parsed.GetValue(job.Device));
-            var progress = new ProgressDisplay(quiet: false);
+            using var progress = new ProgressDisplay(quiet: false);
             QuantizationOptions options = job.Read(parsed, parsed.GetRequiredValue(output)) with { Skip = JobOptions.Split(parsed.GetValue(skip)) };
             QuantizationPlan plan = QuantizationPlan.Make(options, backend, factorsOnly: true);
             PlanTable.Write(plan);

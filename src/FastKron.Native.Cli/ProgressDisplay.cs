@@ -5,7 +5,7 @@ using FastKron.Native.Quantization;
 namespace FastKron.Native.Cli;
 
 /// <summary>Progress on standard error: one live line in a terminal, a plain line now and then when redirected.</summary>
-internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgress>
+internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgress>, IDisposable
 {
     private static readonly TimeSpan LiveInterval = TimeSpan.FromMilliseconds(100), PlainInterval = TimeSpan.FromSeconds(10);
 
@@ -49,6 +49,9 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
         lock (_gate)
             EndLine();
     }
+
+    /// <summary>As <see cref="Finish"/>: a message that ends the command begins on a line of its own.</summary>
+    public void Dispose() => Finish();
 
     private void EndLine()
     {

@@ -69,7 +69,7 @@ internal static class QuantizeCommand
                     Console.WriteLine(JsonSerializer.Serialize(PlanReport.Of(plan), ReportJson.Default.PlanReport));
                 return 0;
             }
-            var progress = new ProgressDisplay(quiet);
+            using var progress = new ProgressDisplay(quiet);
             EvaluationOptions? evaluation = parsed.GetValue(evaluate) is { } text
                 ? new EvaluationOptions
                 {
