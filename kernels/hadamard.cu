@@ -1,10 +1,11 @@
 // hadamard: v <- (v * scale) U or v <- (v U^T) * scale, v the vectors of a matrix; U = (H_base (x) H_2^p) / sqrt(size).
+//           Kernels named by two types read the vectors of one matrix and write those of another: whole rows only.
 // Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
 //           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
 //           strips: a block has vectors of `outer` elements, `outer_stride` apart, for `inner` adjacent columns, a power of two.
 //           A matrix is cut into groups, a group into strips, one for each block or, of a strip, cluster; the last one ends at `limit`.
 //           The blocks of a cluster share out 2^p by its highest bits, and read each other's shared memory for the last levels.
-//           aligned: x, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
+//           aligned: matrices, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
 // Launch    grid (groups * strips << cluster_bits), clusters of 1 << cluster_bits (strips, aligned, 2^p >= 64 only), block (a multiple
 //           of 32, <= 256), dynamic shared memory: a block's elements, rounded up to 128 bytes.
 //           small_base: order <= 48 and blocks of more than one element; large_base: any order.
@@ -19,8 +20,9 @@ constexpr int RoundBits = 3;            // levels of a round in shared memory: a
 struct HadamardPass
 {
     void* x;
+    const void* source;                       // of kernels named by two types
     const float* scale;                       // null: ones
-    size_t group_stride, strip_stride, outer_stride;
+    size_t group_stride, strip_stride, outer_stride, source_strip_stride, source_outer_stride;
     int scale_group, scale_strip, scale_outer, scale_inner;   // steps of an element's position on the whole axis
     int strips, outer, inner, limit;          // limit: vectors (rows) or columns (strips) of a group
     int power, base;                          // sizes of the factors in this pass, of the whole cluster
@@ -57,12 +59,15 @@ template <typename T> __device__ __forceinline__ Chunk<T> load_remote(unsigned a
 }
 #endif
 
-template <typename T, bool Strip> struct HadamardTile
+template <typename T, bool Strip, typename In = T, typename Out = T> struct HadamardTile
 {
+    static constexpr bool InPlace = IsSame<In, T> && IsSame<Out, T>;
+
     const HadamardPass& pass;
     Chunk<T>* shared;
     HadamardPlaces place;
-    T* x;
+    Out* x;
+    const In* source;
     const float* scale;
     int rank, valid, elements, inner_bits, power_bits;   // log2 of inner (strips) and of the block's part of the power
     T norm;
@@ -87,7 +92,8 @@ template <typename T, bool Strip> struct HadamardTile
     {
         return scale + static_cast<size_t>(o) * pass.scale_outer + n * pass.scale_inner;
     }
-    __device__ __forceinline__ T* address(int o, int n) const { return x + o * pass.outer_stride + n; }
+    __device__ __forceinline__ Out* address(int o, int n) const { return x + o * pass.outer_stride + n; }
+    __device__ __forceinline__ size_t source_stride() const { return InPlace ? pass.outer_stride : pass.source_outer_stride; }
 
     __device__ __forceinline__ int chunks() const { return (elements + ChunkElements<T> - 1) / ChunkElements<T>; }
     __device__ __forceinline__ T& element(int i) const
@@ -123,27 +129,39 @@ template <typename T, bool Strip> struct HadamardTile
 };
 
 // Global to shared memory. Aligned: all of it is under way before the first is needed. Else: an element at a time, and scaled.
-template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(const HadamardTile<T, Strip>& tile, bool before)
+template <typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_load(const HadamardTile<T, Strip, In, Out>& tile, bool before)
 {
     int o = 0, n = 0;
     if (tile.pass.aligned)
     {
         // Rows mostly lie without gaps: then an element's offset is its number.
-        size_t gap = Strip ? 0 : tile.pass.outer_stride - tile.pass.inner;
+        size_t gap = Strip ? 0 : tile.source_stride() - tile.pass.inner;
 #pragma unroll 4
         for (int i = threadIdx.x; i < tile.elements / ChunkElements<T>; i += blockDim.x)
         {
             int first = i * ChunkElements<T>;
-            const T* source = tile.x + first;
+            const In* source = tile.source + first;
             if (Strip || gap != 0)
             {
                 tile.split(first, o, n);
-                source = Strip ? tile.address(o, n) : source + o * gap;
+                source += Strip ? o * tile.source_stride() + n - first : o * gap;
+            }
+            if constexpr (!IsSame<In, T>)
+            {
+                Pack<In, ChunkElements<T>> pack = load_pack<ChunkElements<T>>(source);
+                Chunk<T> chunk;
+#pragma unroll
+                for (int j = 0; j < ChunkElements<T>; j++)
+                    chunk.values[j] = convert<T>(pack.values[j]);
+                tile.shared[tile.place(i)] = chunk;
             }
             // The rest of a strip's lines belongs to the next strips, which other blocks read now.
-            if (!Strip || n < tile.valid)
+            else if (!Strip || n < tile.valid)
+            {
                 asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
                              ::"r"(shared_address(tile.shared + tile.place(i))), "l"(source) : "memory");
+            }
         }
         asm volatile("cp.async.wait_all;" ::: "memory");
         return;
@@ -152,13 +170,14 @@ template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(
     for (int i = threadIdx.x; i < tile.elements; i += blockDim.x)
     {
         tile.split(i, o, n);
-        T value = n < tile.valid ? *tile.address(o, n) : T(0);
+        T value = n < tile.valid ? convert<T>(tile.source[o * tile.source_stride() + n]) : T(0);
         tile.element(i) = before ? value * tile.norm * static_cast<T>(*tile.factors(o, n)) : value;
     }
 }
 
 // Shared to global memory an element at a time, where that is not aligned.
-template <typename T, bool Strip> __device__ __forceinline__ void hadamard_store(const HadamardTile<T, Strip>& tile, bool before)
+template <typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_store(const HadamardTile<T, Strip, In, Out>& tile, bool before)
 {
     int o, n;
 #pragma unroll 1
@@ -167,7 +186,7 @@ template <typename T, bool Strip> __device__ __forceinline__ void hadamard_store
         tile.split(i, o, n);
         T factor = before ? T(1) : tile.scale == nullptr ? tile.norm : tile.norm * static_cast<T>(*tile.factors(o, n));
         if (n < tile.valid)
-            *tile.address(o, n) = tile.element(i) * factor;
+            *tile.address(o, n) = convert<Out>(tile.element(i) * factor);
     }
 }
 
@@ -183,8 +202,8 @@ template <int Log, typename T> __device__ __forceinline__ void hadamard_levels(C
 }
 
 // Log levels between chunks 2^bit apart in shared memory, after those within chunks and the scale where they are wanted.
-template <int Log, typename T, bool Strip>
-__device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool scaled)
+template <int Log, typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip, In, Out>& tile, int bit, int inner_levels, bool scaled)
 {
     constexpr int Size = 1 << Log;
     HadamardUnits<Log> units(tile.place, bit);
@@ -213,8 +232,8 @@ __device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip>& til
 }
 
 // The last levels, and the way out: Log levels, and with ClusterBits those over the blocks, each of which writes its share.
-template <int Log, int ClusterBits, typename T, bool Strip>
-__device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool before)
+template <int Log, int ClusterBits, typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip, In, Out>& tile, int bit, int inner_levels, bool before)
 {
     constexpr int Size = 1 << Log, Ranks = 1 << ClusterBits;
     const HadamardPass& pass = tile.pass;
@@ -257,7 +276,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
 #pragma unroll
         for (int rank = 0; rank < Ranks; rank++)
         {
-            T* target = tile.address(o, n);
+            Out* target = tile.address(o, n);
             const float* factors = tile.factors(o, n);
 #pragma unroll
             for (int i = 0; i < Size; i++)
@@ -273,7 +292,11 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
                     for (int j = 0; j < ChunkElements<T>; j++)
                         chunk.values[j] *= tile.norm;
                 }
-                store_pack(target, chunk);
+                Pack<Out, ChunkElements<T>> pack;
+#pragma unroll
+                for (int j = 0; j < ChunkElements<T>; j++)
+                    pack.values[j] = convert<Out>(chunk.values[j]);
+                store_pack(target, pack);
                 target += address_step;
                 factors += step;
             }
@@ -282,7 +305,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
     }
 }
 
-template <typename T, bool Strip, int LargestBase>
+template <typename T, bool Strip, int LargestBase, typename In = T, typename Out = T>
 __device__ __forceinline__ void hadamard(const HadamardPass& pass, const HadamardSigns* base_signs)
 {
     extern __shared__ __align__(16) unsigned char memory[];
@@ -295,11 +318,16 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     int block_bits = power_bits + inner_bits;    // elements of a block of the base
     const float* scale = pass.scale == nullptr ? nullptr
         : pass.scale + static_cast<size_t>(group) * pass.scale_group + static_cast<size_t>(strip) * pass.scale_strip;
-    HadamardTile<T, Strip> tile{pass, reinterpret_cast<Chunk<T>*>(memory),
-                                HadamardPlaces(LargestBase > 0 ? block_bits - ChunkBits<T> : 30),
-                                static_cast<T*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride, scale, rank,
-                                Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner,
-                                inner_bits, power_bits, static_cast<T>(pass.norm)};
+    using Tile = HadamardTile<T, Strip, In, Out>;
+    Out* x = static_cast<Out*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride;
+    const In* source = nullptr;
+    if constexpr (Tile::InPlace)
+        source = x;
+    else
+        source = static_cast<const In*>(pass.source) + strip * pass.source_strip_stride;
+    Tile tile{pass, reinterpret_cast<Chunk<T>*>(memory), HadamardPlaces(LargestBase > 0 ? block_bits - ChunkBits<T> : 30),
+              x, source, scale, rank, Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner,
+              outer * pass.inner, inner_bits, power_bits, static_cast<T>(pass.norm)};
     if constexpr (LargestBase > 0)
     {
         for (int i = threadIdx.x; i < (pass.base + 31) / 32 * HadamardSignRows; i += blockDim.x)
@@ -367,29 +395,28 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
 }
 
 // Blocks: at least so many on a multiprocessor, so that some load while others compute.
-#define HADAMARD(NAME, STRIP, T)                                                                                       \
+#define HADAMARD(NAME, STRIP, T, In, Out)                                                                              \
     extern "C" __global__ void __launch_bounds__(HadamardThreads, 3) hadamard_##NAME(                                  \
         const __grid_constant__ HadamardPass pass)                                                                     \
     {                                                                                                                  \
-        hadamard<T, STRIP, 0>(pass, nullptr);                                                                          \
+        hadamard<T, STRIP, 0, In, Out>(pass, nullptr);                                                                 \
     }
 
-#define HADAMARD_BASE(NAME, STRIP, T, BASE, THREADS, BLOCKS)                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) hadamard_##NAME(                                     \
+#define HADAMARD_BASE(NAME, STRIP, T, In, Out, BASE, BLOCKS)                                                           \
+    extern "C" __global__ void __launch_bounds__(HadamardThreads, BLOCKS) hadamard_##NAME(                             \
         const __grid_constant__ HadamardPass pass, const __grid_constant__ HadamardSigns signs)                        \
     {                                                                                                                  \
-        hadamard<T, STRIP, BASE>(pass, &signs);                                                                        \
+        hadamard<T, STRIP, BASE, In, Out>(pass, &signs);                                                               \
     }
 
-HADAMARD(rows_f32, false, float)
-HADAMARD(rows_f64, false, double)
-HADAMARD(strips_f32, true, float)
-HADAMARD(strips_f64, true, double)
-HADAMARD_BASE(rows_small_base_f32, false, float, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(rows_small_base_f64, false, double, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(strips_small_base_f32, true, float, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(strips_small_base_f64, true, double, HadamardSmallBase, HadamardThreads, 3)
-HADAMARD_BASE(rows_large_base_f32, false, float, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(rows_large_base_f64, false, double, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(strips_large_base_f32, true, float, HadamardLargestBase, HadamardThreads, 2)
-HADAMARD_BASE(strips_large_base_f64, true, double, HadamardLargestBase, HadamardThreads, 2)
+#define HADAMARD_SHAPE(SHAPE, STRIP, TYPES, T, In, Out)                                                                \
+    HADAMARD(SHAPE##_##TYPES, STRIP, T, In, Out)                                                                       \
+    HADAMARD_BASE(SHAPE##_small_base_##TYPES, STRIP, T, In, Out, HadamardSmallBase, 3)                                 \
+    HADAMARD_BASE(SHAPE##_large_base_##TYPES, STRIP, T, In, Out, HadamardLargestBase, 2)
+
+HADAMARD_SHAPE(rows, false, f32, float, float, float)
+HADAMARD_SHAPE(rows, false, f64, double, double, double)
+HADAMARD_SHAPE(strips, true, f32, float, float, float)
+HADAMARD_SHAPE(strips, true, f64, double, double, double)
+HADAMARD_SHAPE(rows, false, bf16_f32, float, bf16, float)
+HADAMARD_SHAPE(rows, false, f32_bf16, float, float, bf16)

@@ -51,36 +51,15 @@ public sealed partial class GpuBackend
             return;
         bool rows = axis == HadamardAxis.Rows;
         int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
-        nuint stride = (nuint)x.Stride;
-        bool aligned = RowsAligned(x) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
-        var pass = new HadamardPass
-        {
-            X = x.Address,
-            Scale = scale?.Address ?? 0,
-            Strips = 1,
-            Power = factor.PowerOfTwo,
-            Base = factor.BaseOrder,
-            ScaleAfter = inverse ? 1 : 0,
-            Aligned = aligned ? 1 : 0,
-            Norm = x.Type == DType.F32 ? 1 / MathF.Sqrt(size) : 1 / Math.Sqrt(size),
-        };
+        string type = x.Type == DType.F32 ? "f32" : "f64";
+        HadamardPass pass = Pass(x, x, element, factor, scale, inverse);
         if (rows && size * element <= HadamardLargestTile)
         {
-            bool large = factor.BaseOrder > HadamardSmallBase;
-            int most = Math.Clamp((large ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
-            int vectors = large ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
-            Launch("rows", x.Type, factor, inverse, groups: 1, pass with
-            {
-                Strips = Ceiling(x.Rows, vectors),
-                StripStride = (nuint)vectors * stride,
-                Outer = vectors,
-                OuterStride = stride,
-                Inner = size,
-                Limit = x.Rows,
-                ScaleInner = 1,
-            });
+            LaunchRows(type, pass, x, x, element, factor, inverse);
             return;
         }
+        nuint stride = (nuint)x.Stride;
+        bool aligned = pass.Aligned != 0;
         HadamardPass Strips(int columns) =>
             pass with { Strips = Ceiling(x.Columns, columns), StripStride = (nuint)columns, Inner = columns, Limit = x.Columns };
         if (!rows)
@@ -93,7 +72,7 @@ public sealed partial class GpuBackend
             {
                 HadamardPass whole = Strips(wide is null ? width : HadamardWideStripBytes / element);
                 whole = whole with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits };
-                Launch("strips", x.Type, factor, inverse, groups: 1, whole);
+                Launch("strips", type, element, factor, inverse, groups: 1, whole);
                 return;
             }
         }
@@ -140,8 +119,8 @@ public sealed partial class GpuBackend
                 ScaleOuter = run,
                 ScaleInner = 1,
             };
-            Launch("rows", x.Type, factor, inverse, groups: x.Rows, first);
-            Launch("strips", x.Type, factor, inverse, groups: x.Rows, last);
+            Launch("rows", type, element, factor, inverse, groups: x.Rows, first);
+            Launch("strips", type, element, factor, inverse, groups: x.Rows, last);
         }
         else
         {
@@ -167,9 +146,73 @@ public sealed partial class GpuBackend
                 ScaleGroup = 1,
                 ScaleOuter = run,
             };
-            Launch("strips", x.Type, factor, inverse, groups: outer, first);
-            Launch("strips", x.Type, factor, inverse, groups: run, last);
+            Launch("strips", type, element, factor, inverse, groups: outer, first);
+            Launch("strips", type, element, factor, inverse, groups: run, last);
         }
+    }
+
+    /// <inheritdoc/>
+    public void HadamardRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y)
+    {
+        Enter();
+        TrellisArguments.HadamardRows(onHost: false, x, factor, scale, y);
+        string? types = (x.Type, y.Type) switch
+        {
+            (DType.BF16, DType.F32) => "bf16_f32",
+            (DType.F32, DType.BF16) => "f32_bf16",
+            _ => null,
+        };
+        if (types is not null && x.Rows > 0 && factor.BaseOrder <= HadamardLargestBase && factor.Size * sizeof(float) <= HadamardLargestTile)
+        {
+            LaunchRows(types, Pass(x, y, sizeof(float), factor, scale, inverse), x, y, sizeof(float), factor, inverse);
+            return;
+        }
+        using Tensor? wide = y.Type == DType.F32 ? null : Allocate(DType.F32, x.Rows, x.Columns);
+        Tensor work = wide ?? y;
+        if (x != work)
+            Convert(x, work);
+        Hadamard(work, factor, scale, HadamardAxis.Rows, inverse);
+        if (work != y)
+            Convert(work, y);
+    }
+
+    // What all passes have in common: from x to y, element bytes of the sums.
+    private static HadamardPass Pass(Tensor x, Tensor y, int element, HadamardFactor factor, Tensor? scale, bool inverse)
+    {
+        bool aligned = RowsAligned(x, y) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
+        return new HadamardPass
+        {
+            X = y.Address,
+            Source = x.Address,
+            Scale = scale?.Address ?? 0,
+            Strips = 1,
+            Power = factor.PowerOfTwo,
+            Base = factor.BaseOrder,
+            ScaleAfter = inverse ? 1 : 0,
+            Aligned = aligned ? 1 : 0,
+            Norm = element == sizeof(float) ? 1 / MathF.Sqrt(factor.Size) : 1 / Math.Sqrt(factor.Size),
+        };
+    }
+
+    // One pass over rows that fit a block.
+    private void LaunchRows(string types, HadamardPass pass, Tensor x, Tensor y, int element, HadamardFactor factor, bool inverse)
+    {
+        int size = factor.Size;
+        bool large = factor.BaseOrder > HadamardSmallBase;
+        int most = Math.Clamp((large ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
+        int vectors = large ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
+        Launch("rows", types, element, factor, inverse, groups: 1, pass with
+        {
+            Strips = Ceiling(x.Rows, vectors),
+            StripStride = (nuint)vectors * (nuint)y.Stride,
+            SourceStripStride = (nuint)vectors * (nuint)x.Stride,
+            Outer = vectors,
+            OuterStride = (nuint)y.Stride,
+            SourceOuterStride = (nuint)x.Stride,
+            Inner = size,
+            Limit = x.Rows,
+            ScaleInner = 1,
+        });
     }
 
     /// <summary>log2 of the blocks that together hold a strip: as few as can, in <paramref name="tile"/> bytes each, else the most in up to
@@ -186,26 +229,25 @@ public sealed partial class GpuBackend
         return bytes >> most <= largest ? most : null;
     }
 
-    private void Launch(string shape, DType type, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
+    private void Launch(string shape, string types, int element, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
     {
         pass = pass with { InnerInverse = (uint)Math.Min(uint.MaxValue, ((1L << 32) + pass.Inner - 1) / pass.Inner) };
-        string suffix = type == DType.F32 ? "f32" : "f64";
-        int bytes = Ceiling(pass.Outer * pass.Inner * type.Size(), HadamardRowOfBanks) * HadamardRowOfBanks;
+        int bytes = Ceiling(pass.Outer * pass.Inner * element, HadamardRowOfBanks) * HadamardRowOfBanks;
         dim3 grid = checked((int)(((long)groups * pass.Strips) << pass.ClusterBits));
         bool large = pass.Base > HadamardSmallBase || (pass.Base > 1 && pass.Power * (shape == "rows" ? 1 : pass.Inner) == 1);
         dim3 block = large ? HadamardThreads : Math.Clamp(Ceiling(bytes / HadamardThreadBytes, WarpSize) * WarpSize, HadamardThreads / 2, HadamardThreads);
         int cluster = 1 << pass.ClusterBits;
         if (pass.Base == 1)
         {
-            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, block, pass, (uint)bytes, cluster);
+            Kernel("hadamard", $"hadamard_{shape}_{types}").Launch(_stream, grid, block, pass, (uint)bytes, cluster);
             return;
         }
         var args = new HadamardBasePass { Pass = pass };
-        bool apart = type == DType.F32 && factor.BaseOrder <= HadamardOneFragment;
+        bool apart = element == sizeof(float) && factor.BaseOrder <= HadamardOneFragment;
         uint[] signs = HadamardSignBits.GetOrAdd(
             (factor.Signs, inverse, apart), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse, key.Apart), factor.BaseOrder);
         signs.CopyTo(args.Signs);
-        Kernel("hadamard", $"hadamard_{shape}_{(large ? "large" : "small")}_base_{suffix}").Launch(_stream, grid, block, args, (uint)bytes, cluster);
+        Kernel("hadamard", $"hadamard_{shape}_{(large ? "large" : "small")}_base_{types}").Launch(_stream, grid, block, args, (uint)bytes, cluster);
     }
 
     // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit k % 32 of word k/32 · SignRows + r tells a minus;
@@ -230,6 +272,8 @@ public sealed partial class GpuBackend
     {
         public nint X { get; init; }
 
+        public nint Source { get; init; }
+
         public nint Scale { get; init; }
 
         public nuint GroupStride { get; init; }
@@ -237,6 +281,10 @@ public sealed partial class GpuBackend
         public nuint StripStride { get; init; }
 
         public nuint OuterStride { get; init; }
+
+        public nuint SourceStripStride { get; init; }
+
+        public nuint SourceOuterStride { get; init; }
 
         public int ScaleGroup { get; init; }
 
