@@ -284,9 +284,9 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     else
         source = static_cast<const In*>(pass.source) + strip * pass.source_strip_stride;
     HadamardTile<T, Strip, In, Out> tile{
-        pass, reinterpret_cast<Chunk<T>*>(memory), HadamardPlaces(Base ? block_bits - ChunkBits<T> : 30), x, source, scale, rank,
-        Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner, inner_bits, power_bits,
-        static_cast<T>(pass.norm)};
+        pass, reinterpret_cast<Chunk<T>*>(memory), HadamardPlaces(Base ? block_bits - ChunkBits<T> : 30), x, source, scale,
+        rank, Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner, inner_bits,
+        power_bits, static_cast<T>(pass.norm)};
     if constexpr (Base)
     {
         for (int i = threadIdx.x; i < (pass.base + 31) / 32 * HadamardSignRows; i += blockDim.x)

@@ -183,7 +183,8 @@ __device__ __forceinline__ void hadamard_rows(const RowPass& pass)
     int first = static_cast<int>(blockIdx.x) * pass.vectors;
     int vectors = min(pass.vectors, pass.rows - first);
     bool before = pass.scale != nullptr && pass.scale_after == 0;
-    RowTile<T> tile{pass, reinterpret_cast<T*>(memory), vectors * Lines, pass.line_bits - ChunkBits<T>, static_cast<T>(pass.norm)};
+    RowTile<T> tile{pass, reinterpret_cast<T*>(memory), vectors * Lines, pass.line_bits - ChunkBits<T>,
+                    static_cast<T>(pass.norm)};
     load_lines<Order, Bits, Transposed>(tile, static_cast<const In*>(pass.x) + first * pass.x_stride, before);
     __syncthreads();
 
