@@ -1,10 +1,11 @@
 // hadamard: v <- (v * scale) U or v <- (v U^T) * scale, v the vectors of a matrix; U = (H_base (x) H_2^p) / sqrt(size).
+//           Kernels named by two types read the vectors of one matrix and write those of another: whole rows only.
 // Shapes    Any. U is a product, so a pass may do a part of 2^p, with the base or without it; it reads and writes once.
 //           rows: a block has `outer` vectors of `inner` adjacent elements, `outer_stride` apart.
 //           strips: a block has vectors of `outer` elements, `outer_stride` apart, for `inner` adjacent columns, a power of two.
 //           A matrix is cut into groups, a group into strips, one for each block or, of a strip, cluster; the last one ends at `limit`.
 //           The blocks of a cluster share out 2^p by its highest bits, and read each other's shared memory for the last levels.
-//           aligned: x, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
+//           aligned: matrices, scale and all rows begin at multiples of 16 bytes, and `inner` and `limit` are multiples of as many elements.
 // Launch    grid (groups * strips << cluster_bits), clusters of 1 << cluster_bits (strips, aligned, 2^p >= 8 only), block (a multiple
 //           of 32, <= 256), dynamic shared memory: a block's elements, rounded up to 128 bytes.
 // Numerics  sums in the element type. Base in f32: bf16 products on tensor cores (device/hadamard.cuh), as exact as f32 sums are.
@@ -17,8 +18,9 @@ constexpr int RoundBits = 3;            // levels of a round in shared memory: a
 struct HadamardPass
 {
     void* x;
+    const void* source;                       // of kernels named by two types
     const float* scale;                       // null: ones
-    size_t group_stride, strip_stride, outer_stride;
+    size_t group_stride, strip_stride, outer_stride, source_strip_stride, source_outer_stride;
     int scale_group, scale_strip, scale_outer, scale_inner;   // steps of an element's position on the whole axis
     int strips, outer, inner, limit;          // limit: vectors (rows) or columns (strips) of a group
     int power, base;                          // sizes of the factors in this pass, of the whole cluster
@@ -28,12 +30,15 @@ struct HadamardPass
     double norm;
 };
 
-template <typename T, bool Strip> struct HadamardTile
+template <typename T, bool Strip, typename In, typename Out> struct HadamardTile
 {
+    static constexpr bool InPlace = IsSame<In, T> && IsSame<Out, T>;
+
     const HadamardPass& pass;
     Chunk<T>* shared;
     HadamardPlaces place;
-    T* x;
+    Out* x;
+    const In* source;
     const float* scale;
     int rank, valid, elements, inner_bits, power_bits;   // log2 of inner (strips) and of the block's part of the power
     T norm;
@@ -58,7 +63,8 @@ template <typename T, bool Strip> struct HadamardTile
     {
         return scale + static_cast<size_t>(o) * pass.scale_outer + n * pass.scale_inner;
     }
-    __device__ __forceinline__ T* address(int o, int n) const { return x + o * pass.outer_stride + n; }
+    __device__ __forceinline__ Out* address(int o, int n) const { return x + o * pass.outer_stride + n; }
+    __device__ __forceinline__ size_t source_stride() const { return InPlace ? pass.outer_stride : pass.source_outer_stride; }
 
     __device__ __forceinline__ int chunks() const { return (elements + ChunkElements<T> - 1) / ChunkElements<T>; }
     __device__ __forceinline__ T& element(int i) const
@@ -94,27 +100,31 @@ template <typename T, bool Strip> struct HadamardTile
 };
 
 // Global to shared memory. Aligned: all of it is under way before the first is needed. Else: an element at a time, and scaled.
-template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(const HadamardTile<T, Strip>& tile, bool before)
+template <typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_load(const HadamardTile<T, Strip, In, Out>& tile, bool before)
 {
     int o = 0, n = 0;
     if (tile.pass.aligned)
     {
         // Rows mostly lie without gaps: then an element's offset is its number.
-        size_t gap = Strip ? 0 : tile.pass.outer_stride - tile.pass.inner;
+        size_t gap = Strip ? 0 : tile.source_stride() - tile.pass.inner;
 #pragma unroll 4
         for (int i = threadIdx.x; i < tile.elements / ChunkElements<T>; i += blockDim.x)
         {
             int first = i * ChunkElements<T>;
-            const T* source = tile.x + first;
+            const In* source = tile.source + first;
             if (Strip || gap != 0)
             {
                 tile.split(first, o, n);
-                source = Strip ? tile.address(o, n) : source + o * gap;
+                source += Strip ? o * tile.source_stride() + n - first : o * gap;
             }
+            Chunk<T>* target = tile.shared + tile.place(i);
+            if constexpr (!IsSame<In, T>)
+                *target = convert_pack<T>(load_pack<ChunkElements<T>>(source));
             // The rest of a strip's lines belongs to the next strips, which other blocks read now.
-            if (!Strip || n < tile.valid)
+            else if (!Strip || n < tile.valid)
                 asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;"
-                             ::"r"(shared_address(tile.shared + tile.place(i))), "l"(source) : "memory");
+                             ::"r"(shared_address(target)), "l"(source) : "memory");
         }
         asm volatile("cp.async.wait_all;" ::: "memory");
         return;
@@ -123,13 +133,14 @@ template <typename T, bool Strip> __device__ __forceinline__ void hadamard_load(
     for (int i = threadIdx.x; i < tile.elements; i += blockDim.x)
     {
         tile.split(i, o, n);
-        T value = n < tile.valid ? *tile.address(o, n) : T(0);
+        T value = n < tile.valid ? convert<T>(tile.source[o * tile.source_stride() + n]) : T(0);
         tile.element(i) = before ? value * tile.norm * static_cast<T>(*tile.factors(o, n)) : value;
     }
 }
 
 // Shared to global memory an element at a time, where that is not aligned.
-template <typename T, bool Strip> __device__ __forceinline__ void hadamard_store(const HadamardTile<T, Strip>& tile, bool before)
+template <typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_store(const HadamardTile<T, Strip, In, Out>& tile, bool before)
 {
     int o, n;
 #pragma unroll 1
@@ -138,7 +149,7 @@ template <typename T, bool Strip> __device__ __forceinline__ void hadamard_store
         tile.split(i, o, n);
         T factor = before ? T(1) : tile.scale == nullptr ? tile.norm : tile.norm * static_cast<T>(*tile.factors(o, n));
         if (n < tile.valid)
-            *tile.address(o, n) = tile.element(i) * factor;
+            *tile.address(o, n) = convert<Out>(tile.element(i) * factor);
     }
 }
 
@@ -154,8 +165,8 @@ template <int Log, typename T> __device__ __forceinline__ void hadamard_levels(C
 }
 
 // Log levels between chunks 2^bit apart in shared memory, after those within chunks and the scale where they are wanted.
-template <int Log, typename T, bool Strip>
-__device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool scaled)
+template <int Log, typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip, In, Out>& tile, int bit, int inner_levels, bool scaled)
 {
     constexpr int Size = 1 << Log;
     HadamardUnits<Log> units(tile.place, bit);
@@ -184,8 +195,8 @@ __device__ __forceinline__ void hadamard_round(const HadamardTile<T, Strip>& til
 }
 
 // The last levels, and the way out: Log levels, and with ClusterBits those over the blocks, each of which writes its share.
-template <int Log, int ClusterBits, typename T, bool Strip>
-__device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile, int bit, int inner_levels, bool before)
+template <int Log, int ClusterBits, typename T, bool Strip, typename In, typename Out>
+__device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip, In, Out>& tile, int bit, int inner_levels, bool before)
 {
     constexpr int Size = 1 << Log, Ranks = 1 << ClusterBits;
     const HadamardPass& pass = tile.pass;
@@ -228,7 +239,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
 #pragma unroll
         for (int rank = 0; rank < Ranks; rank++)
         {
-            T* target = tile.address(o, n);
+            Out* target = tile.address(o, n);
             const float* factors = tile.factors(o, n);
 #pragma unroll
             for (int i = 0; i < Size; i++)
@@ -244,7 +255,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
                     for (int j = 0; j < ChunkElements<T>; j++)
                         chunk.values[j] *= tile.norm;
                 }
-                store_pack(target, chunk);
+                store_pack(target, convert_pack<Out>(chunk));
                 target += address_step;
                 factors += step;
             }
@@ -253,7 +264,7 @@ __device__ __forceinline__ void hadamard_last(const HadamardTile<T, Strip>& tile
     }
 }
 
-template <typename T, bool Strip, bool Base>
+template <typename T, bool Strip, bool Base, typename In, typename Out>
 __device__ __forceinline__ void hadamard(const HadamardPass& pass, const HadamardSigns* base_signs)
 {
     extern __shared__ __align__(16) unsigned char memory[];
@@ -266,11 +277,16 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
     int block_bits = power_bits + inner_bits;    // elements of a block of the base
     const float* scale = pass.scale == nullptr ? nullptr
         : pass.scale + static_cast<size_t>(group) * pass.scale_group + static_cast<size_t>(strip) * pass.scale_strip;
-    HadamardTile<T, Strip> tile{pass, reinterpret_cast<Chunk<T>*>(memory),
-                                HadamardPlaces(Base ? block_bits - ChunkBits<T> : 30),
-                                static_cast<T*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride, scale, rank,
-                                Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner,
-                                inner_bits, power_bits, static_cast<T>(pass.norm)};
+    Out* x = static_cast<Out*>(pass.x) + group * pass.group_stride + strip * pass.strip_stride;
+    const In* source = nullptr;
+    if constexpr (HadamardTile<T, Strip, In, Out>::InPlace)
+        source = x;
+    else
+        source = static_cast<const In*>(pass.source) + strip * pass.source_strip_stride;
+    HadamardTile<T, Strip, In, Out> tile{
+        pass, reinterpret_cast<Chunk<T>*>(memory), HadamardPlaces(Base ? block_bits - ChunkBits<T> : 30), x, source, scale,
+        rank, Strip ? min(pass.inner, pass.limit - strip * pass.inner) : pass.inner, outer * pass.inner, inner_bits,
+        power_bits, static_cast<T>(pass.norm)};
     if constexpr (Base)
     {
         for (int i = threadIdx.x; i < (pass.base + 31) / 32 * HadamardSignRows; i += blockDim.x)
@@ -337,19 +353,21 @@ __device__ __forceinline__ void hadamard(const HadamardPass& pass, const Hadamar
 }
 
 // Two blocks, at least, on a multiprocessor: one loads while the other computes.
-#define HADAMARD(NAME, STRIP, T)                                                                                       \
+#define HADAMARD(NAME, STRIP, In, T, Out)                                                                              \
     extern "C" __global__ void __launch_bounds__(HadamardThreads, 2) hadamard_##NAME(                                  \
         const __grid_constant__ HadamardPass pass)                                                                     \
     {                                                                                                                  \
-        hadamard<T, STRIP, false>(pass, nullptr);                                                                      \
+        hadamard<T, STRIP, false, In, Out>(pass, nullptr);                                                             \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(HadamardThreads, 2) hadamard_base_##NAME(                             \
         const __grid_constant__ HadamardPass pass, const __grid_constant__ HadamardSigns signs)                        \
     {                                                                                                                  \
-        hadamard<T, STRIP, true>(pass, &signs);                                                                        \
+        hadamard<T, STRIP, true, In, Out>(pass, &signs);                                                               \
     }
 
-HADAMARD(rows_f32, false, float)
-HADAMARD(rows_f64, false, double)
-HADAMARD(strips_f32, true, float)
-HADAMARD(strips_f64, true, double)
+HADAMARD(rows_f32, false, float, float, float)
+HADAMARD(rows_bf16_f32, false, bf16, float, float)
+HADAMARD(rows_f32_bf16, false, float, float, bf16)
+HADAMARD(rows_f64, false, double, double, double)
+HADAMARD(strips_f32, true, float, float, float)
+HADAMARD(strips_f64, true, double, double, double)

@@ -13,11 +13,7 @@ __device__ __forceinline__ void convert_elements(To* destination, const From* so
         [=](size_t row, size_t column)
         {
             Pack<From, N> from = load_pack<N>(source + row * sourceStride + column);
-            Pack<To, N> to;
-#pragma unroll
-            for (int i = 0; i < N; i++)
-                to.values[i] = convert<To>(from.values[i]);
-            store_pack(destination + row * destinationStride + column, to);
+            store_pack(destination + row * destinationStride + column, convert_pack<To>(from));
         },
         [=](size_t row, size_t column)
         {

@@ -145,8 +145,11 @@ template <typename T> __device__ __forceinline__ T load_once(const T* address)
     T value;
     if constexpr (sizeof(T) == 8)
         asm volatile("ld.global.L1::no_allocate.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
-    else
+    else if constexpr (sizeof(T) == 4)
         asm volatile("ld.global.L1::no_allocate.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
+    else
+        asm volatile("ld.global.L1::no_allocate.L2::256B.b16 %0, [%1];"
+                     : "=h"(reinterpret_cast<unsigned short&>(value)) : "l"(address) : "memory");
     return value;
 }
 

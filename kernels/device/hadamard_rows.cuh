@@ -11,9 +11,10 @@ constexpr int RowThreads = 256;    // at most
 
 struct RowPass
 {
-    void* x;
+    void* y;
+    const void* x;                // y itself, or apart from it
     const float* scale;           // null: ones
-    size_t stride;                // in elements, from row to row
+    size_t y_stride, x_stride;    // in elements, from row to row
     int vectors, rows;            // of a tile, and of the matrix
     int line_bits;                // log2 of the elements of a line
     int pitch, swizzle;           // chunks from line to line in shared memory; distance of the bits that are mixed (below)
@@ -26,7 +27,6 @@ template <typename T> struct RowTile
 {
     const RowPass& pass;
     T* shared;
-    T* x;
     int lines, chunk_bits;        // of all rows; log2 of the chunks of a line
     T norm;
 
@@ -83,8 +83,8 @@ template <int Log, typename T> struct RowUnits
 };
 
 // Step 1: a thread has elements of all lines.
-template <int Order, int Bits, bool Transposed, typename T>
-__device__ __forceinline__ void load_lines(const RowTile<T>& tile, bool before)
+template <int Order, int Bits, bool Transposed, typename T, typename In>
+__device__ __forceinline__ void load_lines(const RowTile<T>& tile, const In* x, bool before)
 {
     constexpr int Lines = Order << Bits;
     const RowPass& pass = tile.pass;
@@ -94,11 +94,11 @@ __device__ __forceinline__ void load_lines(const RowTile<T>& tile, bool before)
     for (int t = threadIdx.x; t < tile.lines / Lines << pass.line_bits; t += blockDim.x)
     {
         int vector = t >> pass.line_bits, element = t & ((1 << pass.line_bits) - 1);
-        const T* source = tile.x + vector * pass.stride + element;
+        const In* source = x + vector * pass.x_stride + element;
         T v[Lines];
 #pragma unroll
         for (int i = 0; i < Lines; i++)
-            v[i] = load_once(source + i * step);
+            v[i] = convert<T>(load_once(source + i * step));
         if (before)
         {
             const float* factors = pass.scale + element;
@@ -145,8 +145,8 @@ template <int Log, typename T> __device__ __forceinline__ void row_round(const R
 }
 
 // Step 3: the same, and to memory.
-template <int Lines, int Log, typename T>
-__device__ __forceinline__ void store_lines(const RowTile<T>& tile, int bit, bool within, bool before)
+template <int Lines, int Log, typename T, typename Out>
+__device__ __forceinline__ void store_lines(const RowTile<T>& tile, Out* y, int bit, bool within, bool before)
 {
     constexpr int Size = 1 << Log;
     const RowPass& pass = tile.pass;
@@ -168,22 +168,24 @@ __device__ __forceinline__ void store_lines(const RowTile<T>& tile, int bit, boo
             for (int i = 0; i < Size; i++)
                 tile.multiply(v[i], element + i * step);
         }
-        T* target = tile.x + vector * pass.stride + element;
+        Out* target = y + vector * pass.y_stride + element;
 #pragma unroll
         for (int i = 0; i < Size; i++)
-            store_pack(target + i * step, v[i]);
+            store_pack(target + i * step, convert_pack<Out>(v[i]));
     }
 }
 
-template <int Order, int Bits, bool Transposed, typename T> __device__ __forceinline__ void hadamard_rows(const RowPass& pass)
+template <int Order, int Bits, bool Transposed, typename In, typename T, typename Out>
+__device__ __forceinline__ void hadamard_rows(const RowPass& pass)
 {
     extern __shared__ __align__(16) unsigned char memory[];
     constexpr int Lines = Order << Bits;
-    int vectors = min(pass.vectors, pass.rows - static_cast<int>(blockIdx.x) * pass.vectors);
+    int first = static_cast<int>(blockIdx.x) * pass.vectors;
+    int vectors = min(pass.vectors, pass.rows - first);
     bool before = pass.scale != nullptr && pass.scale_after == 0;
-    RowTile<T> tile{pass, reinterpret_cast<T*>(memory), static_cast<T*>(pass.x) + blockIdx.x * pass.vectors * pass.stride,
-                    vectors * Lines, pass.line_bits - ChunkBits<T>, static_cast<T>(pass.norm)};
-    load_lines<Order, Bits, Transposed>(tile, before);
+    RowTile<T> tile{pass, reinterpret_cast<T*>(memory), vectors * Lines, pass.line_bits - ChunkBits<T>,
+                    static_cast<T>(pass.norm)};
+    load_lines<Order, Bits, Transposed>(tile, static_cast<const In*>(pass.x) + first * pass.x_stride, before);
     __syncthreads();
 
     bool within = true;    // the levels within chunks are still to do
@@ -201,11 +203,12 @@ template <int Order, int Bits, bool Transposed, typename T> __device__ __forcein
         bit += log;
         within = false;
     }
+    Out* y = static_cast<Out*>(pass.y) + first * pass.y_stride;
     switch (pass.last_bits)
     {
-    case 0: store_lines<Lines, 0>(tile, bit, within, before); break;
-    case 1: store_lines<Lines, 1>(tile, bit, within, before); break;
-    case 2: store_lines<Lines, 2>(tile, bit, within, before); break;
-    default: store_lines<Lines, 3>(tile, bit, within, before); break;
+    case 0: store_lines<Lines, 0>(tile, y, bit, within, before); break;
+    case 1: store_lines<Lines, 1>(tile, y, bit, within, before); break;
+    case 2: store_lines<Lines, 2>(tile, y, bit, within, before); break;
+    default: store_lines<Lines, 3>(tile, y, bit, within, before); break;
     }
 }

@@ -43,6 +43,15 @@ template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N :
     T values[N];
 };
 
+template <typename To, typename From, int N> __device__ __forceinline__ Pack<To, N> convert_pack(const Pack<From, N>& pack)
+{
+    Pack<To, N> result;
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        result.values[i] = convert<To>(pack.values[i]);
+    return result;
+}
+
 template <int N, typename T> __device__ __forceinline__ Pack<T, N> load_pack(const T* address)
 {
     return *reinterpret_cast<const Pack<T, N>*>(address);

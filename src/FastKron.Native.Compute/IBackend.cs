@@ -263,6 +263,14 @@ public interface IBackend : IDisposable
     /// <param name="inverse">Use Uᵀ, and the scale after it.</param>
     void Hadamard(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse);
 
+    /// <summary>y ← the rows of x, each transformed as by <see cref="Hadamard"/> in float32 and rounded once.</summary>
+    /// <param name="x">(rows, size) F32, BF16 or F16. Not changed, unless it is <paramref name="y"/>.</param>
+    /// <param name="factor">As in <see cref="Hadamard"/>.</param>
+    /// <param name="scale">As in <see cref="Hadamard"/>.</param>
+    /// <param name="inverse">As in <see cref="Hadamard"/>.</param>
+    /// <param name="y">(rows, size) F32, BF16 or F16. Overwritten; x itself, or apart from it.</param>
+    void HadamardRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y);
+
     // ---- Trellis (trellis-formats-and-kernels.md section 1) ----
 
     /// <summary>Best tail-biting trellis path of each 256-weight tile (two-pass Viterbi).</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using FastKron.Native.Compute.Reference;
 using FastKron.Native.Compute.Tensors;
 
@@ -15,11 +16,19 @@ internal static class TrellisArguments
             TensorArguments.RequireShape(x, x.Rows, factor.Size);
         else
             TensorArguments.RequireShape(x, factor.Size, x.Columns);
-        if (scale is null)
-            return;
-        TensorArguments.RequireMemory(scale, onHost);
-        TensorArguments.RequireType(scale, DType.F32);
-        TensorArguments.RequireShape(scale, 1, factor.Size);
+        if (scale is not null)
+            HadamardScale(onHost, factor, scale);
+    }
+
+    /// <summary>Checks <see cref="IBackend.HadamardRows"/>.</summary>
+    public static void HadamardRows(bool onHost, Tensor x, HadamardFactor factor, Tensor? scale, Tensor y)
+    {
+        RequireNarrow(onHost, x);
+        RequireNarrow(onHost, y);
+        TensorArguments.RequireShape(x, x.Rows, factor.Size);
+        TensorArguments.RequireShape(y, x.Rows, factor.Size);
+        if (scale is not null)
+            HadamardScale(onHost, factor, scale);
     }
 
     /// <summary>Checks <see cref="IBackend.EncodeTiles"/> (targets) and <see cref="IBackend.DecodeTiles"/> (values).</summary>
@@ -37,10 +46,8 @@ internal static class TrellisArguments
     public static void DecodeMatrix(bool onHost, TrellisMatrix weights, Tensor dense)
     {
         Packed(onHost, weights);
-        TensorArguments.RequireMemory(dense, onHost);
+        RequireNarrow(onHost, dense);
         TensorArguments.RequireShape(dense, weights.Rows, weights.Columns);
-        if (dense.Type is not (DType.F32 or DType.BF16 or DType.F16))
-            throw new ArgumentException($"{nameof(dense)}: expected F32, BF16 or F16, found {dense}", nameof(dense));
     }
 
     /// <summary>Checks <see cref="IBackend.TrellisMatMul"/>.</summary>
@@ -77,6 +84,20 @@ internal static class TrellisArguments
         TrellisPacking.CheckSizes(layout, tileRows * TileDiagonal.TileRows, tileColumns * TileDiagonal.TileRows);
         RoundingArguments.RequireInside(diagonal, tileRows, tileColumns);
         return matrices;
+    }
+
+    private static void HadamardScale(bool onHost, HadamardFactor factor, Tensor scale)
+    {
+        TensorArguments.RequireMemory(scale, onHost);
+        TensorArguments.RequireType(scale, DType.F32);
+        TensorArguments.RequireShape(scale, 1, factor.Size);
+    }
+
+    private static void RequireNarrow(bool onHost, Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        TensorArguments.RequireMemory(tensor, onHost, name);
+        if (tensor.Type is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new ArgumentException($"{name}: expected F32, BF16 or F16, found {tensor}", name);
     }
 
     private static void Packed(bool onHost, TrellisMatrix weights)

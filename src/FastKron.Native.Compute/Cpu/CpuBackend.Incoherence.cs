@@ -25,6 +25,19 @@ public sealed partial class CpuBackend
             Hadamard<double>(x, factor, scale, axis, inverse);
     }
 
+    /// <inheritdoc/>
+    public void HadamardRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y)
+    {
+        TrellisArguments.HadamardRows(onHost: true, x, factor, scale, y);
+        using Tensor? wide = y.Type == DType.F32 ? null : Allocate(DType.F32, x.Rows, x.Columns);
+        Tensor work = wide ?? y;
+        if (x != work)
+            Convert(x, work);
+        Hadamard<float>(work, factor, scale, HadamardAxis.Rows, inverse);
+        if (work != y)
+            Convert(work, y);
+    }
+
     private void Hadamard<T>(Tensor x, HadamardFactor factor, Tensor? scale, HadamardAxis axis, bool inverse) where T : unmanaged, IFloatingPointIeee754<T>
     {
         // Row k' of the product x·M needs column k' of M; Uᵀ needs row k'.

@@ -23,6 +23,10 @@ public sealed unsafe partial class GpuBackend
     private const int KeyKernelKeys = 128, KeyKernelQueries = 32, KeyKernelThreads = 256, TermBytes = 2 * sizeof(float);
     private const int QueryKernelQueries = 128, QueryKernelKeys = 64, QueryKernelThreads = 256;
 
+    // The blocks of a model attend one after the other with one layout: its works are uploaded once, and kept until another comes.
+    private readonly Lock _attending = new();
+    private ForwardWorks? _forwardWorks;
+
     /// <inheritdoc/>
     /// <exception cref="NotSupportedException">Heads of more than 256 elements.</exception>
     public void Attention(Tensor q, Tensor k, Tensor v, AttentionLayout layout, Tensor output, Tensor? logSumExp)
@@ -33,11 +37,13 @@ public sealed unsafe partial class GpuBackend
         if (q.Rows == 0)
             return;
 
-        var (heads, keyHeads, d, sequences) = layout;
-        bool tiled = SuitsTensorCores(d, q, k, v, output);
-        AttentionWork[] tiles = tiled ? AttentionWork.OfQueries(sequences.Where(s => s.QueryCount > FewQueries), ForwardQueries) : [];
-        AttentionWork[] rows = AttentionWork.OfQueries(sequences.Where(s => !tiled || s.QueryCount <= FewQueries), RowsOfWork);
-        using DeviceMemory works = Upload(tiles, rows);
+        lock (_attending)
+            Attend(WorksOf(layout, SuitsTensorCores(layout.HeadDimension, q, k, v, output)), q, k, v, output, logSumExp);
+    }
+
+    private void Attend(ForwardWorks forward, Tensor q, Tensor k, Tensor v, Tensor output, Tensor? logSumExp)
+    {
+        ((int heads, int keyHeads, int d, _), bool tiled, AttentionWork[] tiles, AttentionWork[] rows, DeviceMemory works) = forward;
         var args = new AttentionArgs(
             output.Address, logSumExp?.Address ?? 0, q.Address, k.Address, v.Address, works.Address, (nuint)output.Stride,
             (nuint)(logSumExp?.Stride ?? 0), (nuint)q.Stride, (nuint)k.Stride, (nuint)v.Stride, heads, keyHeads);
@@ -116,6 +122,17 @@ public sealed unsafe partial class GpuBackend
         }
     }
 
+    private ForwardWorks WorksOf(AttentionLayout layout, bool tiled)
+    {
+        if (_forwardWorks is { } last && ReferenceEquals(last.Layout, layout) && last.Tiled == tiled)
+            return last;
+        AttentionWork[] tiles = tiled ? AttentionWork.OfQueries(layout.Sequences.Where(s => s.QueryCount > FewQueries), ForwardQueries) : [];
+        AttentionWork[] rows = AttentionWork.OfQueries(layout.Sequences.Where(s => !tiled || s.QueryCount <= FewQueries), RowsOfWork);
+        DeviceMemory memory = Upload(tiles, rows);
+        _forwardWorks?.Memory.Dispose();
+        return _forwardWorks = new ForwardWorks(layout, tiled, tiles, rows, memory);
+    }
+
     private static void RequireHeadSize(AttentionLayout layout)
     {
         if (layout.HeadDimension > LargestHead)
@@ -144,6 +161,9 @@ public sealed unsafe partial class GpuBackend
             _staging.Upload(source, memory.Address, memory.Bytes);
         return memory;
     }
+
+    /// <summary>The works of one layout in device memory: tiles, then rows.</summary>
+    private sealed record ForwardWorks(AttentionLayout Layout, bool Tiled, AttentionWork[] Tiles, AttentionWork[] Rows, DeviceMemory Memory);
 
     private readonly record struct RowArgs<TArgs>(TArgs Args, int Dimension) where TArgs : unmanaged;
 

@@ -51,44 +51,23 @@ public sealed partial class GpuBackend
         if (x.Length == 0)
             return;
         bool rows = axis == HadamardAxis.Rows;
-        int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
-        nuint stride = (nuint)x.Stride;
-        bool aligned = RowsAligned(x) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
-        if (rows ? aligned && TryUnrolledRows(x, factor, scale, inverse) : TryUnrolledColumns(x, factor, scale, inverse))
+        if (rows ? TryUnrolledRows(x, factor, scale, inverse, x) : TryUnrolledColumns(x, factor, scale, inverse))
             return;
-        var pass = new HadamardPass
-        {
-            X = x.Address,
-            Scale = scale?.Address ?? 0,
-            Strips = 1,
-            Power = factor.PowerOfTwo,
-            Base = factor.BaseOrder,
-            ScaleAfter = inverse ? 1 : 0,
-            Aligned = aligned ? 1 : 0,
-            Norm = x.Type == DType.F32 ? 1 / MathF.Sqrt(size) : 1 / Math.Sqrt(size),
-        };
+        int element = x.Type.Size(), size = factor.Size, width = HadamardStripBytes / element;
+        string type = x.Type == DType.F32 ? "f32" : "f64";
+        HadamardPass pass = Pass(x, factor, scale, inverse, x, element);
         if (rows && size * element <= HadamardLargestTile)
         {
-            bool hasBase = factor.BaseOrder > 1;
-            int most = Math.Clamp((hasBase ? HadamardTileBytes : HadamardRowBytes) / (size * element), 1, x.Rows);
-            int vectors = hasBase ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
-            Launch("rows", x.Type, factor, inverse, groups: 1, pass with
-            {
-                Strips = Ceiling(x.Rows, vectors),
-                StripStride = (nuint)vectors * stride,
-                Outer = vectors,
-                OuterStride = stride,
-                Inner = size,
-                Limit = x.Rows,
-                ScaleInner = 1,
-            });
+            LaunchRows(type, factor, inverse, pass, x, x, element);
             return;
         }
+        nuint stride = (nuint)x.Stride;
+        bool aligned = pass.Aligned != 0;
         HadamardPass Strips(int columns) =>
             pass with { Strips = Ceiling(x.Columns, columns), StripStride = (nuint)columns, Inner = columns, Limit = x.Columns };
         if (!rows && ClusterBits(factor, aligned) is { } bits)
         {
-            Launch("strips", x.Type, factor, inverse, groups: 1, Strips(width) with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits });
+            Launch("strips", type, element, factor, inverse, groups: 1, Strips(width) with { Outer = size >> bits, OuterStride = stride, ScaleOuter = 1, ClusterBits = bits });
             return;
         }
         HadamardPass strips = Strips(width);
@@ -134,8 +113,8 @@ public sealed partial class GpuBackend
                 ScaleOuter = run,
                 ScaleInner = 1,
             };
-            Launch("rows", x.Type, factor, inverse, groups: x.Rows, first);
-            Launch("strips", x.Type, factor, inverse, groups: x.Rows, last);
+            Launch("rows", type, element, factor, inverse, groups: x.Rows, first);
+            Launch("strips", type, element, factor, inverse, groups: x.Rows, last);
         }
         else
         {
@@ -161,9 +140,78 @@ public sealed partial class GpuBackend
                 ScaleGroup = 1,
                 ScaleOuter = run,
             };
-            Launch("strips", x.Type, factor, inverse, groups: outer, first);
-            Launch("strips", x.Type, factor, inverse, groups: run, last);
+            Launch("strips", type, element, factor, inverse, groups: outer, first);
+            Launch("strips", type, element, factor, inverse, groups: run, last);
         }
+    }
+
+    /// <inheritdoc/>
+    public void HadamardRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y)
+    {
+        Enter();
+        TrellisArguments.HadamardRows(onHost: false, x, factor, scale, y);
+        if (x.Length == 0 || TryUnrolledRows(x, factor, scale, inverse, y))
+            return;
+        if (TypesOfRows(x, y) is { } types && x.Type != y.Type && factor.BaseOrder <= HadamardLargestBase && factor.Size * sizeof(float) <= HadamardLargestTile)
+        {
+            LaunchRows(types, factor, inverse, Pass(x, factor, scale, inverse, y, sizeof(float)), x, y, sizeof(float));
+            return;
+        }
+        using Tensor? wide = y.Type == DType.F32 ? null : Allocate(DType.F32, x.Rows, x.Columns);
+        Tensor work = wide ?? y;
+        if (x != work)
+            Convert(x, work);
+        Hadamard(work, factor, scale, HadamardAxis.Rows, inverse);
+        if (work != y)
+            Convert(work, y);
+    }
+
+    /// <summary>How kernels that read rows of x and write those of y are called; null if there are none.</summary>
+    private static string? TypesOfRows(Tensor x, Tensor y) => (x.Type, y.Type) switch
+    {
+        (DType.F32, DType.F32) => "f32",
+        (DType.F64, DType.F64) => "f64",
+        (DType.BF16, DType.F32) => "bf16_f32",
+        (DType.F32, DType.BF16) => "f32_bf16",
+        _ => null,
+    };
+
+    // What all passes have in common: from x to y, element bytes of the sums.
+    private static HadamardPass Pass(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y, int element)
+    {
+        bool aligned = RowsAligned(x, y) && (scale?.Address ?? 0) % PackBytes == 0 && x.Columns * element % PackBytes == 0;
+        return new HadamardPass
+        {
+            X = y.Address,
+            Source = x.Address,
+            Scale = scale?.Address ?? 0,
+            Strips = 1,
+            Power = factor.PowerOfTwo,
+            Base = factor.BaseOrder,
+            ScaleAfter = inverse ? 1 : 0,
+            Aligned = aligned ? 1 : 0,
+            Norm = element == sizeof(float) ? 1 / MathF.Sqrt(factor.Size) : 1 / Math.Sqrt(factor.Size),
+        };
+    }
+
+    // One pass over rows that fit a block.
+    private void LaunchRows(string types, HadamardFactor factor, bool inverse, HadamardPass pass, Tensor x, Tensor y, int element)
+    {
+        bool hasBase = factor.BaseOrder > 1;
+        int most = Math.Clamp((hasBase ? HadamardTileBytes : HadamardRowBytes) / (factor.Size * element), 1, x.Rows);
+        int vectors = hasBase ? Math.Min(most, Ceiling(HadamardBaseColumns, factor.PowerOfTwo)) : most;
+        Launch("rows", types, element, factor, inverse, groups: 1, pass with
+        {
+            Strips = Ceiling(x.Rows, vectors),
+            StripStride = (nuint)vectors * (nuint)y.Stride,
+            OuterStride = (nuint)y.Stride,
+            SourceStripStride = (nuint)vectors * (nuint)x.Stride,
+            SourceOuterStride = (nuint)x.Stride,
+            Outer = vectors,
+            Inner = factor.Size,
+            Limit = x.Rows,
+            ScaleInner = 1,
+        });
     }
 
     /// <summary>log2 of the blocks that together hold a strip: as few as can in a tile each, else the most; null if those do not.</summary>
@@ -179,24 +227,23 @@ public sealed partial class GpuBackend
         return bytes >> most <= HadamardLargestTile ? most : null;
     }
 
-    private void Launch(string shape, DType type, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
+    private void Launch(string shape, string types, int element, HadamardFactor factor, bool inverse, int groups, HadamardPass pass)
     {
         pass = pass with { InnerInverse = (uint)Math.Min(uint.MaxValue, ((1L << 32) + pass.Inner - 1) / pass.Inner) };
-        string suffix = type == DType.F32 ? "f32" : "f64";
-        int bytes = Ceiling(pass.Outer * pass.Inner * type.Size(), HadamardRowOfBanks) * HadamardRowOfBanks;
+        int bytes = Ceiling(pass.Outer * pass.Inner * element, HadamardRowOfBanks) * HadamardRowOfBanks;
         dim3 grid = checked((int)(((long)groups * pass.Strips) << pass.ClusterBits));
         int threads = pass.Base == 1 ? Math.Clamp(Ceiling(bytes / HadamardThreadBytes, WarpSize) * WarpSize, HadamardThreads / 2, HadamardThreads)
             : shape == "rows" || bytes > HadamardStripTileBytes ? HadamardThreads : HadamardThreads / 2;
         int cluster = 1 << pass.ClusterBits;
         if (pass.Base == 1)
         {
-            Kernel("hadamard", $"hadamard_{shape}_{suffix}").Launch(_stream, grid, threads, pass, (uint)bytes, cluster);
+            Kernel("hadamard", $"hadamard_{shape}_{types}").Launch(_stream, grid, threads, pass, (uint)bytes, cluster);
             return;
         }
         var args = new HadamardBasePass { Pass = pass };
         uint[] signs = HadamardSignBits.GetOrAdd((factor.Signs, inverse), static (key, order) => PackSigns(key.Signs.Span, order, key.Inverse), factor.BaseOrder);
         signs.CopyTo(args.Signs);
-        Kernel("hadamard", $"hadamard_base_{shape}_{suffix}").Launch(_stream, grid, threads, args, (uint)bytes, cluster);
+        Kernel("hadamard", $"hadamard_base_{shape}_{types}").Launch(_stream, grid, threads, args, (uint)bytes, cluster);
     }
 
     // Output r of the base is Σ_k signs[k, r] x[k], for the inverse Σ_k signs[r, k] x[k]: bit k % 32 of word k/32 · SignRows + r tells a minus.
@@ -220,6 +267,8 @@ public sealed partial class GpuBackend
     {
         public nint X { get; init; }
 
+        public nint Source { get; init; }
+
         public nint Scale { get; init; }
 
         public nuint GroupStride { get; init; }
@@ -227,6 +276,10 @@ public sealed partial class GpuBackend
         public nuint StripStride { get; init; }
 
         public nuint OuterStride { get; init; }
+
+        public nuint SourceStripStride { get; init; }
+
+        public nuint SourceOuterStride { get; init; }
 
         public int ScaleGroup { get; init; }
 

@@ -32,11 +32,13 @@ public sealed partial class GpuBackend
     // Whether signs are those of the kernels, Paley's.
     private static readonly ConcurrentDictionary<ReadOnlyMemory<sbyte>, bool> PaleySigns = new();
 
-    /// <summary>Transforms rows, which begin at multiples of 16 bytes, as the scale; false if there is no kernel for them.</summary>
-    private bool TryUnrolledRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse)
+    /// <summary>Transforms the rows of x to y; false if there is no kernel for them, or they do not begin at multiples of 16 bytes.</summary>
+    private bool TryUnrolledRows(Tensor x, HadamardFactor factor, Tensor? scale, bool inverse, Tensor y)
     {
-        int lines = UnrolledLines(UnrolledRowOrders, factor, x.Type), element = x.Type.Size();
-        if (lines == 0 || factor.Size / lines * element < PackBytes)
+        DType sums = x.Type == DType.F64 ? DType.F64 : DType.F32;
+        int lines = UnrolledLines(UnrolledRowOrders, factor, sums), element = sums.Size();
+        bool aligned = RowsAligned(y) && (scale?.Address ?? 0) % PackBytes == 0;
+        if (TypesOfRows(x, y) is not { } types || lines == 0 || factor.Size / lines * element < PackBytes || !aligned)
             return false;
         int line = factor.Size / lines, vectors = Math.Clamp(UnrolledRowBytes / (factor.Size * element), 1, x.Rows);
 
@@ -51,9 +53,11 @@ public sealed partial class GpuBackend
             return false;
         var pass = new RowPass
         {
+            Y = y.Address,
             X = x.Address,
             Scale = scale?.Address ?? 0,
-            Stride = (nuint)x.Stride,
+            StrideY = (nuint)y.Stride,
+            StrideX = (nuint)x.Stride,
             Vectors = vectors,
             Rows = x.Rows,
             LineBits = BitOperations.Log2((uint)line),
@@ -62,10 +66,10 @@ public sealed partial class GpuBackend
             RoundBits = round,
             LastBits = last,
             ScaleAfter = inverse ? 1 : 0,
-            Norm = UnrolledNorm(x.Type, factor),
+            Norm = UnrolledNorm(sums, factor),
         };
         dim3 block = bytes > UnrolledSmallBytes ? UnrolledRowThreads : UnrolledRowThreads / 2;
-        Kernel("hadamard_rows", UnrolledName("rows", x.Type, factor, inverse)).Launch(_stream, Ceiling(x.Rows, vectors), block, pass, (uint)bytes);
+        Kernel("hadamard_rows", UnrolledName("rows", types, factor, inverse)).Launch(_stream, Ceiling(x.Rows, vectors), block, pass, (uint)bytes);
         return true;
     }
 
@@ -93,7 +97,7 @@ public sealed partial class GpuBackend
             Norm = UnrolledNorm(x.Type, factor),
         };
         dim3 grid = checked((int)((long)Ceiling(x.Columns, tile.Width / element) << tile.ClusterBits));
-        Kernel("hadamard_columns", UnrolledName("columns", x.Type, factor, inverse))
+        Kernel("hadamard_columns", UnrolledName("columns", x.Type == DType.F32 ? "f32" : "f64", factor, inverse))
             .Launch(_stream, grid, UnrolledColumnThreads, pass, (uint)tile.Bytes, 1 << tile.ClusterBits);
         return true;
     }
@@ -132,8 +136,8 @@ public sealed partial class GpuBackend
     }
 
     // The matrices of Paley's second construction and Sylvester's are symmetric.
-    private static string UnrolledName(string axis, DType type, HadamardFactor factor, bool inverse) =>
-        $"hadamard_{axis}_{factor.BaseOrder}{(inverse && factor.BaseOrder is 12 or 20 ? "_transposed" : "")}_{(type == DType.F32 ? "f32" : "f64")}";
+    private static string UnrolledName(string axis, string types, HadamardFactor factor, bool inverse) =>
+        $"hadamard_{axis}_{factor.BaseOrder}{(inverse && factor.BaseOrder is 12 or 20 ? "_transposed" : "")}_{types}";
 
     private static double UnrolledNorm(DType type, HadamardFactor factor) => type == DType.F32 ? 1 / MathF.Sqrt(factor.Size) : 1 / Math.Sqrt(factor.Size);
 
@@ -142,11 +146,15 @@ public sealed partial class GpuBackend
 
     private readonly record struct RowPass
     {
+        public nint Y { get; init; }
+
         public nint X { get; init; }
 
         public nint Scale { get; init; }
 
-        public nuint Stride { get; init; }
+        public nuint StrideY { get; init; }
+
+        public nuint StrideX { get; init; }
 
         public int Vectors { get; init; }
 

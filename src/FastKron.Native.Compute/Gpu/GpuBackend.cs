@@ -114,6 +114,7 @@ public sealed partial class GpuBackend : IBackend
         _blas?.Dispose();
         DisposeEncoder();
         DisposeTables();
+        _forwardWorks?.Memory.Dispose();
         _workspace?.Dispose();
         _staging?.Dispose();
         _heap?.Dispose();

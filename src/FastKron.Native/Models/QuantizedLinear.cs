@@ -49,28 +49,27 @@ public sealed class QuantizedLinear : ILinear
     public void Forward(Tensor x, Tensor y)
     {
         // Rows: z = (x ∘ SU) U_n, then z Ŵᵀ, then (· U_mᵀ) ∘ SV.
-        Tensor z = Rotated(Scratch.RotatedInput, x, _inputTransform, _inputScale);
+        Tensor z = _workspace.Get(Scratch.RotatedInput, DType.F32, x.Rows, Inputs);
         Tensor product = y.Type == DType.F32 ? y : _workspace.Get(Scratch.RotatedOutput, DType.F32, y.Rows, Outputs);
+        _backend.HadamardRows(x, _inputTransform, _inputScale, inverse: false, z);
         _backend.TrellisMatMul(z, _codes, product);
-        _backend.Hadamard(product, _outputTransform, _outputScale, HadamardAxis.Rows, inverse: true);
-        if (product != y)
-            _backend.Convert(product, y);
+        _backend.HadamardRows(product, _outputTransform, _outputScale, inverse: true, y);
     }
 
     /// <inheritdoc/>
     public void BackwardInput(Tensor dy, Tensor dx, bool accumulate)
     {
         // Transposed: z = (dy ∘ SV) U_m, then z Ŵ, then (· U_nᵀ) ∘ SU.
-        Tensor z = ToActivationType(Scratch.CodedOutput, Rotated(Scratch.RotatedOutput, dy, _outputTransform, _outputScale));
+        Tensor z = _workspace.Get(Scratch.CodedOutput, _backend.ActivationType, dy.Rows, Outputs);
+        _backend.HadamardRows(dy, _outputTransform, _outputScale, inverse: false, z);
         Tensor weight = _workspace.Get(Scratch.DecodedWeight, _backend.ActivationType, Outputs, Inputs);
         _backend.DecodeMatrix(_codes, weight);
         Tensor wide = _workspace.Get(Scratch.RotatedInput, DType.F32, dy.Rows, Inputs);
         _backend.MatMul(z, transposeA: false, weight, transposeB: false, wide);
-        _backend.Hadamard(wide, _inputTransform, _inputScale, HadamardAxis.Rows, inverse: true);
-        if (!accumulate)
-            _backend.Convert(wide, dx);
-        else
-            _backend.Add(ToActivationType(Scratch.CodedInput, wide), dx);
+        Tensor rotated = accumulate ? _workspace.Get(Scratch.CodedInput, _backend.ActivationType, dy.Rows, Inputs) : dx;
+        _backend.HadamardRows(wide, _inputTransform, _inputScale, inverse: true, rotated);
+        if (accumulate)
+            _backend.Add(rotated, dx);
     }
 
     /// <inheritdoc/>
@@ -79,23 +78,6 @@ public sealed class QuantizedLinear : ILinear
         _inputScale.Dispose();
         _outputScale.Dispose();
         _codes.Codes.Dispose();
-    }
-
-    private Tensor Rotated(Scratch slot, Tensor x, HadamardFactor transform, Tensor scale)
-    {
-        Tensor z = _workspace.Get(slot, DType.F32, x.Rows, x.Columns);
-        _backend.Convert(x, z);
-        _backend.Hadamard(z, transform, scale, HadamardAxis.Rows, inverse: false);
-        return z;
-    }
-
-    private Tensor ToActivationType(Scratch slot, Tensor wide)
-    {
-        if (_backend.ActivationType == DType.F32)
-            return wide;
-        Tensor narrow = _workspace.Get(slot, _backend.ActivationType, wide.Rows, wide.Columns);
-        _backend.Convert(wide, narrow);
-        return narrow;
     }
 
     private Tensor Upload<T>(DType type, T[] source, int rows, int columns) where T : unmanaged

@@ -136,10 +136,10 @@ internal enum Scratch
     /// <summary>Rotated output of a quantized linear, F32.</summary>
     RotatedOutput,
 
-    /// <summary>Rotated input in the activation type, where that is not F32.</summary>
+    /// <summary>Rotated gradient of a quantized linear's input, in the activation type, before it is added.</summary>
     CodedInput,
 
-    /// <summary>Rotated output in the activation type, where that is not F32.</summary>
+    /// <summary>Rotated gradient of a quantized linear's output, in the activation type.</summary>
     CodedOutput,
 
     /// <summary>(outputs, inputs) decoded matrix of a quantized linear (backward pass).</summary>

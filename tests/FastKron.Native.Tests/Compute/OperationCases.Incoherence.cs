@@ -18,6 +18,13 @@ internal static partial class OperationCases
         from inverse in new[] { false, true }
         select HadamardCase(shape.Size, shape.Others, shape.Margin, type, axis, inverse);
 
+    // Where both types are aligned or neither is: elsewhere scales are multiplied in another order. Types without a kernel of their own go through float32.
+    private static IEnumerable<OperationCase> HadamardRowsCases =>
+        from shape in HadamardShapes.Append((Size: 14336, Others: 1, Margin: 0)).Append((Size: 4096, Others: 8, Margin: 0))
+        from types in new[] { (DType.BF16, DType.F32), (DType.F32, DType.BF16), (DType.BF16, DType.BF16), (DType.F16, DType.F32), (DType.F32, DType.F32) }
+        where types is (DType.BF16, DType.F32) or (DType.F32, DType.BF16) ? shape.Margin == 3 || shape.Size % 8 == 0 : shape.Margin == 0
+        select HadamardRowsCase(shape.Size, shape.Others, shape.Margin, types.Item1, types.Item2, inverse: types.Item1 == DType.F32);
+
     // Margin: columns beyond the matrix. With 3, addresses are aligned to their element only; with 8, to 32 bytes and more.
     private static (int Size, int Others, int Margin)[] HadamardShapes =>
     [
@@ -90,6 +97,46 @@ internal static partial class OperationCases
             }
         });
     }
+
+    // The transform in place, which the cases above compare with the reference, between conversions: to the last bit, and surroundings are left alone.
+    private static OperationCase HadamardRowsCase(int size, int rows, int margin, DType from, DType to, bool inverse) =>
+        new("incoherence", $"HadamardRows {(inverse ? "inverse" : "forward")} {rows}x{size}+{margin} {from} to {to}", 0, backend =>
+        {
+            int stride = size + margin;
+            HadamardFactor factor = HadamardFactors.For(size);
+            float[] source = new float[rows * stride], signs = new float[size], expected = new float[source.Length], actual = new float[source.Length];
+            Philox.Normal(seed: 1, RandomPurpose.Test, item: 0, source);
+            Philox.Normal(seed: 1, RandomPurpose.Test, item: 1, signs);
+            Tensor single = backend.Allocate(DType.F32, rows, stride), x = backend.Allocate(from, rows, stride), y = backend.Allocate(to, rows, stride);
+            Tensor scale = backend.Allocate(DType.F32, 1, size), composed = backend.Allocate(to, rows, stride);
+            backend.Upload<float>(source, single);
+            backend.Upload<float>(signs, scale);
+            backend.Convert(single, x);
+            return new OperationRun(Execute, Error, rows * size * Math.Log2(size), x.Bytes + y.Bytes, () => TrellisOperands.Release(single, x, y, scale, composed));
+
+            void Execute()
+            {
+                backend.Fill(y, -1);
+                backend.HadamardRows(x.SliceColumns(0, size), factor, scale, inverse, y.SliceColumns(0, size));
+            }
+
+            double Error()
+            {
+                backend.Convert(x, single);
+                backend.Hadamard(single.SliceColumns(0, size), factor, scale, HadamardAxis.Rows, inverse);
+                backend.Fill(composed, -1);
+                backend.Convert(single.SliceColumns(0, size), composed.SliceColumns(0, size));
+                Read(composed, expected);
+                Read(y, actual);
+                return expected.Zip(actual).Count(pair => !pair.First.Equals(pair.Second));
+            }
+
+            void Read(Tensor tensor, float[] numbers)
+            {
+                backend.Convert(tensor, single);
+                backend.Download<float>(single, numbers);
+            }
+        });
 
     // Which outputs are compared: all of small transforms, of larger ones some of every vector, spread so that every thread and block has its share.
     private static IEnumerable<(int Vector, int Element)> Outputs(int size, int others)
