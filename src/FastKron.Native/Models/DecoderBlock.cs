@@ -56,6 +56,7 @@ public sealed class DecoderBlock : IDisposable
     /// <param name="cache">As in <see cref="Forward"/>.</param>
     /// <param name="observeInput">Likewise.</param>
     /// <returns>Scratch memory: good until the block is used again. Null after the last group.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">No such group.</exception>
     public Tensor? Advance(int group, PackedBatch batch, Tensor input, Tensor hidden, KeyValueCache? cache = null, Action<ILinear, Tensor>? observeInput = null)
     {
         switch (group)
@@ -67,9 +68,11 @@ public sealed class DecoderBlock : IDisposable
                 return Normed(hidden, _norms.Mlp, Scratch.MlpInput);
             case 2:
                 return Gated(input, observeInput);
-            default:
+            case 3:
                 AddBranch(BlockLinear.Down, input, hidden, observeInput);
                 return null;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(group), $"{group}: expected the number of a group, 0 to {BlockLinears.Groups.Count - 1}");
         }
     }
 
