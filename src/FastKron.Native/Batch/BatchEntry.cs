@@ -55,6 +55,9 @@ public sealed record BatchEntry
     /// <summary>default, or published: matrices as they are, scales of channels not fitted, inputs not propagated. Null for default, but published for the method published.</summary>
     public string? Rounding { get; set; }
 
+    /// <summary>Options of rounding that differ from those; null for none.</summary>
+    public RoundingOverrides? Options { get; set; }
+
     /// <summary>Share in which matrices make up for moved inputs; null for the default, 0 for the method published.</summary>
     public double? Propagate { get; set; }
 
@@ -119,6 +122,8 @@ public sealed record BatchEntry
             return ("propagate", string.Create(CultureInfo.InvariantCulture, $"{share}"), "a number from 0 to 1");
         if (Format is not ("qtip" or "dense"))
             return ("format", $"'{Format}'", "qtip or dense");
+        if (Options?.Problem() is { } problem)
+            return problem;
         (string, int?, int)[] numbers =
         [
             ("tokens", Tokens, 1), ("gradients", Gradients, 1), ("half_steps", HalfSteps, 1), ("context", Context, 1), ("block", Block, 4), ("max_blocks", MaxBlocks, 1), ("limit", Limit, 1),

@@ -45,6 +45,7 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
         };
         if (RoundsAsPublished)
             options = options.RoundedAsPublished();
+        options = Entry.Options?.Apply(options) ?? options;
         return options with { Propagate = Entry.Propagate ?? options.Propagate };
     }
 
@@ -95,6 +96,8 @@ public sealed record BatchJob(string Folder, BatchEntry Entry, string Method, do
             settings["rotation_seed"] = Text(Seed);
         if (Entry.Rounding is { } rounding)
             settings["rounding"] = rounding;
+        if (Entry.Options is { } overrides)
+            settings["options"] = overrides.ToString();
         if (Entry.Propagate is { } share)
             settings["propagate"] = Text(share);
         if (HasTasks)

@@ -1,17 +1,18 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
+using FastKron.Native.Batch;
 
 namespace FastKron.Native.Experiments;
 
 /// <summary>A row of an experiment's table: one method, at one or more numbers of calibration tokens.</summary>
-/// <remarks>Settable throughout, as <see cref="Batch.BatchEntry"/>.</remarks>
+/// <remarks>Settable throughout, as <see cref="BatchEntry"/>.</remarks>
 public sealed record ExperimentRow
 {
-    /// <summary>Name in tables and records: lower-case letters, digits, dots and hyphens.</summary>
+    /// <summary>Name in tables and records: lower-case letters, digits, dots, hyphens and @.</summary>
     [JsonRequired]
     public required string Name { get; set; }
 
-    /// <summary>See <see cref="Batch.BatchMethods"/>.</summary>
+    /// <summary>See <see cref="BatchMethods"/>.</summary>
     [JsonRequired]
     public required string Method { get; set; }
 
@@ -29,6 +30,9 @@ public sealed record ExperimentRow
 
     /// <summary>default or published; null for the settings'.</summary>
     public string? Rounding { get; set; }
+
+    /// <summary>Options of rounding that differ from those; null for none.</summary>
+    public RoundingOverrides? Options { get; set; }
 
     /// <summary>Share in which matrices make up for moved inputs; null for the settings'.</summary>
     public double? Propagate { get; set; }

@@ -126,8 +126,8 @@ public sealed record ExperimentSettings
         for (int i = 0; i < Rows.Count; i++)
         {
             ExperimentRow row = Rows[i];
-            if (row.Name.Length == 0 || row.Name.Any(c => !char.IsAsciiLetterLower(c) && !char.IsAsciiDigit(c) && c is not ('.' or '-')))
-                return ($"rows[{i}].name", $"'{row.Name}'", "lower-case letters, digits, dots and hyphens");
+            if (row.Name.Length == 0 || row.Name.Any(c => !char.IsAsciiLetterLower(c) && !char.IsAsciiDigit(c) && c is not ('.' or '-' or '@')))
+                return ($"rows[{i}].name", $"'{row.Name}'", "lower-case letters, digits, dots, hyphens and @");
             foreach (ExperimentVariant variant in LinesOf(row))
             {
                 BatchEntry entry = Entry("model", ".", variant);
@@ -168,6 +168,7 @@ public sealed record ExperimentSettings
             RotationSeeds = original ? [Seed] : variant.Row.RotationSeeds ?? RotationSeeds,
             MeasureOnly = true,
             Rounding = variant.Row.Rounding ?? Rounding,
+            Options = variant.Row.Options,
             Propagate = !HasFactors(variant.Row) ? 0 : variant.Row.Propagate ?? Propagate,
             Calibration = [.. Calibration.Select(In)],
             Tokens = variant.Tokens ?? 1,

@@ -29,6 +29,8 @@ public static class JobFingerprint
             ["scale"] = options.RelativeScale is { } scale ? Number(scale) : "of the code",
             ["equalize"] = options.Equalize ? "yes" : "no",
             ["fit scales"] = options.FitScales ? "yes" : "no",
+            ["damping"] = $"{Number(options.DampingOut)}, {Number(options.DampingIn)}",
+            ["window"] = Number(options.Window.Weights),
             ["propagate"] = options.PropagatedShare > 0 ? $"{Number(options.PropagatedShare)} of {options.PropagatedTokens} tokens" : "0",
             ["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture),
             ["factors"] = options.Fisher?.Source.ToText() ?? "none",

@@ -97,6 +97,15 @@ public sealed record QuantizationOptions
     /// <summary>Root mean square of the scaled weights in units of the code's; null for <see cref="TrellisCodes.RelativeScale"/>.</summary>
     public double? RelativeScale { get; init; }
 
+    /// <summary>σ_reg of the output factor: added to its diagonal (mean 1) until it can be factorised, at least once.</summary>
+    public double DampingOut { get; init; } = 0.01;
+
+    /// <summary>σ_reg of the input factor.</summary>
+    public double DampingIn { get; init; } = 0.01;
+
+    /// <summary>Window of the encoder's first pass.</summary>
+    public TailBitingWindow Window { get; init; } = TailBitingWindow.Full;
+
     /// <summary>
     /// HYB at 2 bits, where 1MAD's error is only 2 % less for twice the encoder's work; 1MAD above, whose error is 7 % less at 3 and 17 % less at 4 bits: with
     /// one weight a step, twice as many steps share the 16 bits of a state. MUL1 is another percent better, but QTIP's loader has not got it.
@@ -122,6 +131,9 @@ public sealed record QuantizationOptions
             Seed = Seed,
             Equalize = Equalize,
             FitScales = FitScales,
+            DampingOut = DampingOut,
+            DampingIn = DampingIn,
+            Window = Window,
         };
     }
 
@@ -141,6 +153,8 @@ public sealed record QuantizationOptions
         }
         if (RelativeScale is { } scale && !(scale > 0 && double.IsFinite(scale)))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"relative scale {scale}: expected a positive number, such as 0.9"));
+        if (!(DampingOut > 0 && DampingIn > 0 && double.IsFinite(DampingOut + DampingIn)))
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"damping {DampingOut}, {DampingIn}: expected positive numbers, such as 0.01"));
         if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
         if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })

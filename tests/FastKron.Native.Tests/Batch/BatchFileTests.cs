@@ -1,4 +1,6 @@
 using FastKron.Native.Batch;
+using FastKron.Native.Compute;
+using FastKron.Native.Quantization;
 using FastKron.Native.Tests.Formats;
 using NUnit.Framework;
 
@@ -26,6 +28,17 @@ public sealed class BatchFileTests
         Assert.That(file.Expand()[0].Output, Is.EqualTo(Path.Combine("out", "a-likelihood-2bit-seed4.json")));
     }
 
+    [Test]
+    public void Options_Overrides_ReplaceWhatTheRoundingHas()
+    {
+        BatchJob job = Read("""{"output": "out", "jobs": [{"model": "a", "rounding": "published", "options": {"code": "1mad", "relative_scale": 1, "fit_scales": true, "damping_in": 0.1, "window": 64}}]}""").Expand()[0];
+        QuantizationOptions options = job.Options(factors: null, warn: null), published = new QuantizationOptions { Model = "a", Output = "b" }.RoundedAsPublished();
+        LinearQuantizerOptions linear = options.LinearSettings(bits: 2);
+        Assert.That((linear.Codebook.Name, linear.RelativeScale, linear.Equalize, linear.FitScales), Is.EqualTo(("1mad", 1.0, false, true)));
+        Assert.That((linear.DampingOut, linear.DampingIn, linear.Window), Is.EqualTo((published.DampingOut, 0.1, TailBitingWindow.Half)));
+        Assert.That(job.Settings()["options"], Is.EqualTo("code 1mad, fit_scales yes, relative_scale 1, damping_in 0.1, window 64"));
+    }
+
     [TestCase("{\n\"output\": \"o\",\n\"jobs\": [{\"model\": \"m\",\n\"bitz\": [2]}]}", "line 4")]
     [TestCase("{\n\"output\": \"o\", \"job\": []}", "line 2")]
     [TestCase("{\"output\": \"o\"}", "jobs")]
@@ -44,6 +57,9 @@ public sealed class BatchFileTests
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"tasks\": [\"piqa\"]}]}", "jobs[0].evaluate: found none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"lanczos\", \"none\"], \"half_steps\": 4}]}", "jobs[0].half_steps: found 4, expected none with lanczos, none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"rounding\": \"best\"}]}", "jobs[0].rounding: found 'best'")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"options\": {\"code\": \"2mad\"}}]}", "jobs[0].options.code: found '2mad'")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"options\": {\"window\": 130}}]}", "jobs[0].options.window: found 130")]
+    [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"options\": {\"damping_in\": 0}}]}", "jobs[0].options.damping_in: found 0")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"rotation_seeds\": []}]}", "jobs[0].rotation_seeds: found none")]
     [TestCase("{\"output\": \"o\", \"jobs\": [{\"model\": \"m\", \"methods\": [\"original\"], \"bits\": [16], \"evaluate\": \"self:64\"}]}", "jobs[0].methods: found original")]
     [TestCase("{\"output\": \"o\", \"output\": \"o\", \"jobs\": []}", "line 1")]
