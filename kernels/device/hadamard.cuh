@@ -139,17 +139,16 @@ __device__ __forceinline__ void store_shared(unsigned address, double value)
 }
 
 // Loads of what is read once, and of whole lines, of which the columns of a tile may be a part: the second level keeps the rest for the
-// neighbours.
+// neighbours. Not L1::no_allocate: loads on their way need room in the first level, and have less of it with that.
 template <typename T> __device__ __forceinline__ T load_once(const T* address)
 {
     T value;
     if constexpr (sizeof(T) == 8)
-        asm volatile("ld.global.L1::no_allocate.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
+        asm volatile("ld.global.L2::256B.f64 %0, [%1];" : "=d"(value) : "l"(address) : "memory");
     else if constexpr (sizeof(T) == 4)
-        asm volatile("ld.global.L1::no_allocate.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
+        asm volatile("ld.global.L2::256B.f32 %0, [%1];" : "=f"(value) : "l"(address) : "memory");
     else
-        asm volatile("ld.global.L1::no_allocate.L2::256B.b16 %0, [%1];"
-                     : "=h"(reinterpret_cast<unsigned short&>(value)) : "l"(address) : "memory");
+        asm volatile("ld.global.L2::256B.b16 %0, [%1];" : "=h"(reinterpret_cast<unsigned short&>(value)) : "l"(address) : "memory");
     return value;
 }
 

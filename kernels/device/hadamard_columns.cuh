@@ -8,9 +8,17 @@
 #include "hadamard.cuh"
 #include "paley.cuh"
 
-constexpr int ColumnThreads = 128;
-template <typename T> constexpr int ColumnRunBits = sizeof(T) == 8 ? 6 : 7;    // at most: a thread has 128 words of a column
 constexpr int ColumnMiddleBits = 3;    // of step 3, at most
+
+constexpr int column_log2(int value) { return value < 2 ? 0 : 1 + column_log2(value / 2); }
+
+// What a thread has in registers: `Words` of a column, at most. That bounds the bits of step 1, which send no more than 64 lines without a
+// base, and those of a run.
+template <int Order, int Words, typename T> struct ColumnShape
+{
+    static constexpr int Rows = Words * 4 / sizeof(T), RunBits = column_log2(Rows), Most = column_log2(Rows / Order);
+    static constexpr int Bits = Most < 6 ? Most : 6;
+};
 
 struct ColumnPass
 {
@@ -191,8 +199,9 @@ template <int Log, typename T> __device__ __forceinline__ void store_runs(const 
         store_runs<Log - 1>(tile, runs, before, log);
 }
 
-template <int Order, int Bits, bool Transposed, typename T> __device__ __forceinline__ void hadamard_columns(const ColumnPass& pass)
+template <int Order, int Words, bool Transposed, typename T> __device__ __forceinline__ void hadamard_columns(const ColumnPass& pass)
 {
+    using Shape = ColumnShape<Order, Words, T>;
     extern __shared__ __align__(16) unsigned char memory[];
     int rank = blockIdx.x & ((1 << pass.cluster_bits) - 1), inner = threadIdx.x & ((1 << pass.width_bits) - 1);
     int column = (blockIdx.x >> pass.cluster_bits << pass.width_bits) + inner;
@@ -203,13 +212,13 @@ template <int Order, int Bits, bool Transposed, typename T> __device__ __forcein
                        column < pass.columns, static_cast<T>(pass.norm)};
     if (pass.cluster_bits > 0)
         cluster_arrive();
-    transform_lines<Order, Bits, Transposed>(tile, before);
+    transform_lines<Order, Shape::Bits, Transposed>(tile, before);
     if (pass.cluster_bits > 0)
         cluster_barrier();
     else
         __syncthreads();
 
-    int middle = pass.line_bits - pass.run_bits, runs = (Order << Bits >> pass.cluster_bits) << middle;
+    int middle = pass.line_bits - pass.run_bits, runs = (Order << Shape::Bits >> pass.cluster_bits) << middle;
     if (middle > 0)
     {
         switch (middle)
@@ -220,5 +229,5 @@ template <int Order, int Bits, bool Transposed, typename T> __device__ __forcein
         }
         __syncthreads();
     }
-    store_runs<ColumnRunBits<T>>(tile, runs, before, pass.run_bits);
+    store_runs<Shape::RunBits>(tile, runs, before, pass.run_bits);
 }

@@ -3,14 +3,16 @@ using static FastKron.Native.Cuda.DriverApi;
 
 namespace FastKron.Native.Cuda;
 
-/// <summary>A kernel of a loaded module. Immutable but for the limit of dynamic shared memory; grid and block go to <see cref="Launch"/>.</summary>
+/// <summary>A kernel of a loaded module. Immutable but for the limits of dynamic shared memory and of clusters; grid and block go to <see cref="Launch"/>.</summary>
 public sealed unsafe class CudaKernel
 {
     private const uint SharedWithoutAsking = 48 * 1024;   // static and dynamic together
+    private const int ClusterWithoutAsking = 8;
 
     private readonly nint _function;
     private nuint[]? _offsets;   // of the parameters in their struct
     private uint _dynamicLimit;
+    private bool _largeClusters;
 
     internal CudaKernel(string name, nint function)
     {
@@ -48,13 +50,14 @@ public sealed unsafe class CudaKernel
         return blocks;
     }
 
-    /// <summary>Clusters of blocks that the device holds at once.</summary>
-    /// <param name="clusterBlocks">Blocks of a cluster, as the kernel declares.</param>
+    /// <summary>Clusters of blocks that the device holds at once: 0 if it has no room for one.</summary>
+    /// <param name="clusterBlocks">Blocks of a cluster, as the kernel declares or as it is launched.</param>
     /// <param name="blockSize">Threads of a block.</param>
     /// <param name="sharedBytes">Dynamic shared memory of a block.</param>
     public int MaxActiveClusters(int clusterBlocks, int blockSize, uint sharedBytes)
     {
         AllowShared(sharedBytes);
+        AllowCluster(clusterBlocks);
         var attribute = new CULaunchAttribute { Id = CULaunchAttribute.ClusterDimension, Cluster = clusterBlocks };
         var config = new CULaunchConfig { Grid = clusterBlocks, Block = blockSize, SharedBytes = sharedBytes, Attributes = &attribute, AttributeCount = 1 };
         Check(cuOccupancyMaxActiveClusters(out int clusters, _function, &config));
@@ -68,12 +71,14 @@ public sealed unsafe class CudaKernel
     /// <param name="block">Threads of a block.</param>
     /// <param name="args">The parameters.</param>
     /// <param name="sharedBytes">Dynamic shared memory; the kernel's limit is raised when needed.</param>
-    /// <param name="clusterBlocks">Blocks side by side that form a cluster, at most 8, of a kernel that declares no size; more than 1 needs compute capability 9.0.</param>
+    /// <param name="clusterBlocks">Blocks side by side that form a cluster, of a kernel that declares no size; more than 1 needs compute capability 9.0, more than 8
+    /// a device that has room for them (<see cref="MaxActiveClusters"/>).</param>
     /// <exception cref="InvalidOperationException">The struct does not match the kernel's parameters (checked once).</exception>
     public void Launch<TArgs>(CudaStream stream, dim3 grid, dim3 block, in TArgs args, uint sharedBytes = 0, int clusterBlocks = 1) where TArgs : unmanaged
     {
         nuint[] offsets = _offsets ??= CheckedOffsets<TArgs>();
         AllowShared(sharedBytes);
+        AllowCluster(clusterBlocks);
         fixed (TArgs* fields = &args)
         {
             void** parameters = stackalloc void*[offsets.Length];
@@ -96,6 +101,14 @@ public sealed unsafe class CudaKernel
             return;
         Check(cuFuncSetAttribute(_function, CUFunctionAttribute.MaxDynamicSharedSizeBytes, (int)bytes));
         _dynamicLimit = bytes;
+    }
+
+    private void AllowCluster(int blocks)
+    {
+        if (blocks <= ClusterWithoutAsking || _largeClusters)
+            return;
+        Check(cuFuncSetAttribute(_function, CUFunctionAttribute.NonPortableClusterSizeAllowed, 1));
+        _largeClusters = true;
     }
 
     // The parameters must fill the struct, up to its final padding. The driver counts offsets from where its parameter space begins, which for parameters aligned

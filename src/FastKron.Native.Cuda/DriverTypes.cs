@@ -22,6 +22,7 @@ internal enum CUFunctionAttribute
     PtxVersion = 5,
     BinaryVersion = 6,
     MaxDynamicSharedSizeBytes = 8,
+    NonPortableClusterSizeAllowed = 14,
 }
 
 /// <summary>Options of the PTX compiler in the driver; values of cuda.h.</summary>
