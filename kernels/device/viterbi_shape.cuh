@@ -135,7 +135,7 @@ template <int StepBits_, int Vector_, typename Costs_, int Words_> struct Trelli
 
     // Minima are kept for the way back at every RowSteps-th step. Each row kept costs the forward passes time: without
     // any they would take a sixth less.
-    static constexpr int RowSteps = 10 / StepBits;
+    static constexpr int RowSteps = StepBits < 5 ? 10 / StepBits : 1;
     static constexpr int SecondRows = (Steps + RowSteps - 1) / RowSteps, FirstRows = Steps / 2 / RowSteps + 3;
     static constexpr int HistoryWords = (FirstRows + SecondRows) * Words * Groups;      // of a block
 };

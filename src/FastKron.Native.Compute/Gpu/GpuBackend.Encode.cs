@@ -152,7 +152,7 @@ public sealed partial class GpuBackend
         {
             get
             {
-                int rowSteps = 10 / _stepBits;
+                int rowSteps = _stepBits < 5 ? 10 / _stepBits : 1;
                 return (_steps / 2 / rowSteps + 3 + (_steps + rowSteps - 1) / rowSteps) * (long)_groups * _words * sizeof(float);
             }
         }
