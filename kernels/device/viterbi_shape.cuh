@@ -133,9 +133,8 @@ template <int StepBits_, int Vector_, typename Costs_, int Words_> struct Trelli
     static constexpr int ChunkGroups = Symmetric || StepBits <= 2 ? 4 : 8, Chunks = ThreadGroups / ChunkGroups;
     static constexpr int ChunkStride = ForwardThreads / Parts * ChunkGroups;
 
-    // Minima are kept for the way back at every RowSteps-th step. Each row kept costs the forward passes time: without
-    // any they would take a sixth less.
-    static constexpr int RowSteps = StepBits < 5 ? 10 / StepBits : 1;
+    // Minima are kept for the way back at every RowSteps-th step.
+    static constexpr int RowSteps = 8 / StepBits;
     static constexpr int SecondRows = (Steps + RowSteps - 1) / RowSteps, FirstRows = Steps / 2 / RowSteps + 3;
     static constexpr int HistoryWords = (FirstRows + SecondRows) * Words * Groups;      // of a block
 };

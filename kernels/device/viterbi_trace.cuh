@@ -1,6 +1,6 @@
 // Tail-biting Viterbi encoder of trellis tiles: the way back, one warp a tile.
 // Only the minima of every RowSteps-th step are known. Between two of them the warp recomputes, with the very
-// operations of the forward pass, the tree of all paths that end in the group it has come to: 2^(S RowSteps) <= 1024
+// operations of the forward pass, the tree of all paths that end in the group it has come to: 2^(S RowSteps) <= 256
 // leaves.
 #pragma once
 
@@ -112,8 +112,7 @@ private:
     {
         constexpr int Nodes = 1 << (StepBits * N);
         constexpr int Sharers = Nodes >= WarpSize ? 1 : WarpSize / Nodes < Branches ? WarpSize / Nodes : Branches;
-        constexpr int AllRounds = Nodes > WarpSize ? Nodes / WarpSize : 1, Each = Branches / Sharers;
-        constexpr int Rounds = AllRounds * Each <= 16 ? AllRounds : Each <= 16 ? 16 / Each : 1;      // at once, in registers
+        constexpr int Rounds = Nodes > WarpSize ? Nodes / WarpSize : 1, Each = Branches / Sharers;
         constexpr bool CanInner = N + 1 < RowSteps;
 
         int lane = threadIdx.x % WarpSize, own = lane % Nodes, sharer = lane / Nodes % Sharers;
@@ -123,57 +122,53 @@ private:
         for (int v = 0; v < Vector; v++)
             x[v] = Costs::value(weights[((t + shift) * Vector + v) & (TileWeights - 1)]);
 
-#pragma unroll 1
-        for (int start = 0; start < AllRounds * WarpSize; start += Rounds * WarpSize)
+        int before[Rounds][Each];
+        uint32_t codewords[Rounds][Each];
+#pragma unroll
+        for (int k = 0; k < Rounds; k++)
         {
-            int before[Rounds][Each];
-            uint32_t codewords[Rounds][Each];
 #pragma unroll
-            for (int k = 0; k < Rounds; k++)
+            for (int i = 0; i < Each; i++)
             {
+                unsigned node = own + k * WarpSize, d = sharer + i * Sharers;
+                unsigned state = node_group(group, N, node) + d * Groups;
+                if (CanInner && !leaves)
+                    before[k][i] = scratch.minima[CanInner ? Nodes * Branches + node + d * Nodes : 0];
+                else
+                    before[k][i] = before_row[state >> StepBits];
+                codewords[k][i] = table[Vector == 2 ? state : state / 2] >> (Vector == 2 ? 0 : state % 2 * 16);
+            }
+        }
 #pragma unroll
-                for (int i = 0; i < Each; i++)
-                {
-                    unsigned node = own + start + k * WarpSize, d = sharer + i * Sharers;
-                    unsigned state = node_group(group, N, node) + d * Groups;
-                    if (CanInner && !leaves)
-                        before[k][i] = scratch.minima[CanInner ? Nodes * Branches + node + d * Nodes : 0];
-                    else
-                        before[k][i] = before_row[state >> StepBits];
-                    codewords[k][i] = table[Vector == 2 ? state : state / 2] >> (Vector == 2 ? 0 : state % 2 * 16);
-                }
+        for (int k = 0; k < Rounds; k++)
+        {
+            int least = 0x7fffffff, branch = 0;
+#pragma unroll
+            for (int i = 0; i < Each; i++)
+            {
+                Value cost = Costs::square_add(Costs::subtract(x[0], Costs::low(codewords[k][i])),
+                                               Costs::value(before[k][i]));
+                if constexpr (Vector == 2)
+                    cost = Costs::square_add(Costs::subtract(x[1], Costs::high(codewords[k][i])), cost);
+                int bits = Costs::pick(Costs::bits(cost), tile);
+                if (bits < least)
+                    least = bits, branch = sharer + i * Sharers;
             }
 #pragma unroll
-            for (int k = 0; k < Rounds; k++)
+            for (int mask = 1; mask < Sharers; mask *= 2)
             {
-                int least = 0x7fffffff, branch = 0;
-#pragma unroll
-                for (int i = 0; i < Each; i++)
-                {
-                    Value cost = Costs::square_add(Costs::subtract(x[0], Costs::low(codewords[k][i])),
-                                                   Costs::value(before[k][i]));
-                    if constexpr (Vector == 2)
-                        cost = Costs::square_add(Costs::subtract(x[1], Costs::high(codewords[k][i])), cost);
-                    int bits = Costs::pick(Costs::bits(cost), tile);
-                    if (bits < least)
-                        least = bits, branch = sharer + i * Sharers;
-                }
-#pragma unroll
-                for (int mask = 1; mask < Sharers; mask *= 2)
-                {
-                    int other = __shfl_xor_sync(FullWarp, least, mask * Nodes);
-                    int other_branch = __shfl_xor_sync(FullWarp, branch, mask * Nodes);
-                    if (other < least || (other == least && other_branch < branch))
-                        least = other, branch = other_branch;
-                }
-                if (lane < Nodes || Nodes > WarpSize)
-                {
-                    int word = Costs::spread(least);
-                    if constexpr (Costs::Normalized)
-                        word = Costs::bits(Costs::subtract(Costs::value(word), Costs::value(offsets[t])));
-                    scratch.minima[Nodes + own + start + k * WarpSize] = Costs::spread(Costs::pick(word, tile));
-                    scratch.branches[Nodes + own + start + k * WarpSize] = static_cast<uint8_t>(branch);
-                }
+                int other = __shfl_xor_sync(FullWarp, least, mask * Nodes);
+                int other_branch = __shfl_xor_sync(FullWarp, branch, mask * Nodes);
+                if (other < least || (other == least && other_branch < branch))
+                    least = other, branch = other_branch;
+            }
+            if (lane < Nodes || Nodes > WarpSize)
+            {
+                int word = Costs::spread(least);
+                if constexpr (Costs::Normalized)
+                    word = Costs::bits(Costs::subtract(Costs::value(word), Costs::value(offsets[t])));
+                scratch.minima[Nodes + own + k * WarpSize] = Costs::spread(Costs::pick(word, tile));
+                scratch.branches[Nodes + own + k * WarpSize] = static_cast<uint8_t>(branch);
             }
         }
         __syncwarp();

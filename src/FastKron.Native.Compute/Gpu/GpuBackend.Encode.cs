@@ -152,7 +152,7 @@ public sealed partial class GpuBackend
         {
             get
             {
-                int rowSteps = _stepBits < 5 ? 10 / _stepBits : 1;
+                int rowSteps = 8 / _stepBits;
                 return (_steps / 2 / rowSteps + 3 + (_steps + rowSteps - 1) / rowSteps) * (long)_groups * _words * sizeof(float);
             }
         }
