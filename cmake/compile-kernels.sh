@@ -48,25 +48,28 @@ architectures() { # architectures TARGET
         "$nvcc" --list-gpu-code | grep -E '^sm_(8|9|[0-9]{2})[0-9]$' | sort -V
     fi
 }
-report() { # report TARGET FAMILY ARCHITECTURE: "kernel architecture registers shared stack spilled" a line
+report() { # report TARGET FAMILY ARCHITECTURE: "family kernel architecture registers shared stack spilled" a line, to a file of its own, as lines of side-by-side writers would mix
     "$ptxas" -v --warning-as-error -arch="$3" -o /dev/null "$work/$1/$2.ptx" 2>&1 | awk -v architecture="$3" -v family="$2" '
         function number(text, unit) { return match(text, "[0-9]+ " unit) ? substr(text, RSTART) + 0 : 0 }
         function larger(a, b) { return a > b ? a : b }
         /Compiling entry function/ { split($0, parts, "\047"); kernel = parts[2]; stack = spilled = 0; next }
         /bytes stack frame/ { stack = larger(stack, number($0, "bytes stack frame")); spilled = larger(spilled, number($0, "bytes spill stores")); next }
         /Used [0-9]+ registers/ { printf "%-12s %-44s %-7s %4d %6d %6d %6d\n", family, kernel, architecture, number($0, "registers"), number($0, "bytes smem"), stack, spilled; next }
-        /error|warning|fatal/ { print > "/dev/stderr" }'
+        /error|warning|fatal/ { print > "/dev/stderr" }' > "$work/resources/$1-$2-$3"
 }
 export ptxas work
 export -f report
+mkdir $work/resources
+for target in "${targets[@]}"; do
+    for architecture in $(architectures "$target"); do
+        printf "$target %s $architecture\n" "${families[@]}"
+    done
+done | xargs -P "$(nproc)" -L 1 bash -o pipefail -c 'report "$@"' report
 {
     printf '%-12s %-44s %-7s %4s %6s %6s %6s\n' '# family' kernel arch regs shared stack spills
-    for target in "${targets[@]}"; do
-        for architecture in $(architectures "$target"); do
-            printf "$target %s $architecture\n" "${families[@]}"
-        done
-    done | xargs -P "$(nproc)" -L 1 bash -o pipefail -c 'report "$@"' report | LC_ALL=C sort
+    cat $work/resources/* | LC_ALL=C sort
 } > $work/resources.txt
+rm -r $work/resources
 
 # Exceptions: "kernel reason" a line; one that is no longer needed must go.
 allowed=$(awk '!/^(#|driver:|$)/ { print $1 }' kernels/exceptions.txt | LC_ALL=C sort -u)
