@@ -25,9 +25,10 @@ public sealed partial class GpuBackend : IBackend
 
     /// <summary>Opens a device.</summary>
     /// <param name="deviceId">Ordinal from 0.</param>
+    /// <param name="memoryLimit">Most bytes of tensors on the device at once, for programs that share it; what the driver and its libraries take is beside that.</param>
     /// <exception cref="CudaException">No driver or no such device.</exception>
     /// <exception cref="NotSupportedException">The device is older than compute capability 8.0, or this build has no kernels.</exception>
-    public GpuBackend(int deviceId = 0)
+    public GpuBackend(int deviceId = 0, long memoryLimit = long.MaxValue)
     {
         _context = new CudaContext(deviceId);
         CudaDeviceProperties device = CudaContext.GetDeviceInfo(deviceId);
@@ -37,7 +38,7 @@ public sealed partial class GpuBackend : IBackend
         {
             _images = new KernelImages(device.ComputeCapability);
             (_stream, _uploads, _downloads) = (new CudaStream(), new CudaStream(), new CudaStream());
-            _heap = new DeviceHeap(_context, _stream);
+            _heap = new DeviceHeap(_context, _stream, memoryLimit);
             _staging = new HostStaging(_stream);
             _blas = new CudaBlas(_stream) { MathMode = MathMode.DisallowReducedPrecisionReduction };
             _workspace = _heap.Allocate(WorkspaceBytes);

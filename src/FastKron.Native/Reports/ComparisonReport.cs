@@ -94,7 +94,7 @@ public static class ComparisonReport
     private static string Difference(string kind, ComparedNumber number)
     {
         string p = number.Probability is { } probability ? string.Create(CultureInfo.InvariantCulture, $", p {probability:G2}") : "";
-        return string.Create(CultureInfo.InvariantCulture, $"{(kind == "perplexity" ? "ln " : "")}{number.Difference:+0.0000;−0.0000} [{number.Low:+0.0000;−0.0000}, {number.High:+0.0000;−0.0000}]{p}");
+        return string.Create(CultureInfo.InvariantCulture, $"{(kind == "perplexity" ? "ln " : "")}{number.Difference:+0.0000;−0.0000;0.0000} [{number.Low:+0.0000;−0.0000;0.0000}, {number.High:+0.0000;−0.0000;0.0000}]{p}");
     }
 
     private static string Encode(string text) => WebUtility.HtmlEncode(text);

@@ -122,9 +122,9 @@ public static class ExperimentReport
         foreach (string rival in Rivals(section))
         {
             ExperimentDifference? difference = line.Differences.FirstOrDefault(d => d.Rival == rival);
-            cells.Add(difference?.Divergence is { } d ? Number($"{d.Value:+0.0000;−0.0000} ± {d.Error:F4}") : "");
+            cells.Add(difference?.Divergence is { } d ? Number($"{d.Value:+0.0000;−0.0000;0.0000} ± {d.Error:F4}") : "");
             if (average)
-                cells.Add(difference?.Accuracy is { } a ? Number($"{a:+0.0000;−0.0000} [{difference.Low:+0.0000;−0.0000}, {difference.High:+0.0000;−0.0000}]") : "");
+                cells.Add(difference?.Accuracy is { } a ? Number($"{a:+0.0000;−0.0000;0.0000} [{difference.Low:+0.0000;−0.0000;0.0000}, {difference.High:+0.0000;−0.0000;0.0000}]") : "");
         }
         return cells;
     }

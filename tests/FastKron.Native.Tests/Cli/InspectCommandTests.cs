@@ -14,6 +14,19 @@ public sealed class InspectCommandTests
         Assert.That(result.Error, Does.Contain("no file is checked"));
     }
 
+    [TestCase("gpu")]
+    [TestCase("cuda:")]
+    [TestCase("cuda:-1")]
+    [TestCase("cuda:0@24")]
+    [TestCase("cuda:0@0GB")]
+    [TestCase("cuda:0@1,5GB")]
+    [TestCase("cuda:0@GB")]
+    public void Inspect_BadDevice_SaysWhatIsExpected(string device)
+    {
+        FastkronResult result = FastkronProcess.Run("inspect", SharedData.Model("tiny-llama"), "--digest", "--device", device);
+        Assert.That((result.ExitCode, result.Error.Trim()), Is.EqualTo((2, $"fastkron: --device {device}: expected auto, cpu, cuda:N or cuda:N@24GB")));
+    }
+
     [Test]
     public void Inspect_WhatIsNotThere_SaysWhatCanBeGiven()
     {

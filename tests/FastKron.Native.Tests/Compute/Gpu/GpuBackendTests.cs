@@ -38,6 +38,21 @@ public sealed class GpuBackendTests
         Assert.That(backend.Dot(small, small), Is.EqualTo(60));
     }
 
+    [Test]
+    public void Allocate_BeyondTheLimit_SaysWhoSetItAndGivesTheRestAway()
+    {
+        const long Limit = 1 << 30;
+        using var backend = new GpuBackend(0, Limit);
+        Assert.That(backend.AvailableBytes, Is.LessThanOrEqualTo(Limit));
+        Assert.That(
+            () => backend.Allocate(DType.BF16, 1 << 10, 1 << 19),
+            Throws.InstanceOf<OutOfMemoryException>().With.Message.Contains("1,073,741,824 bytes").And.Message.Contains("of 1,073,741,824 that --device allows"));
+        long available = backend.AvailableBytes;
+        using (Tensor large = backend.Allocate(DType.BF16, 1 << 10, 1 << 18))
+            Assert.That(backend.AvailableBytes, Is.EqualTo(available - (1L << 29)));
+        Assert.That(backend.AvailableBytes, Is.EqualTo(available));
+    }
+
     // What a thread frees that never worked with the device: the system soon gives the same addresses again, and their pages can be locked only once.
     [Test]
     public void AllocateHost_DisposedOnAnotherThread_UnlocksItsPages()
