@@ -11,8 +11,7 @@
 //           the run's, where the tile's columns take less than 128 bytes, keeps the rows that a warp touches in different banks; it may
 //           be left out.
 // Numerics  sums in the element type: order / 4 + 3 additions for an element, and p.
-// Speed     percent of a copy on an H100, float32 (d47f60a with these shapes): 512 to 3072 rows 88 to 90, 4096 84, 5120 77, 8192 76,
-//           12288 73, 14336 68; order 36: 576 88, 9216 63.
+// Speed     percent of a copy on an H100, float32 (e2d3f30): 512 to 3072 rows 87 to 90, 4096 84, 8192 76, 12288 73, 14336 67, 28672 53.
 // Source    QuIP#, arXiv:2402.04396, section 3; step 1: the method of four Russians, Arlazarov et al. 1970.
 #include "device/hadamard_columns.cuh"
 
