@@ -16,6 +16,7 @@ internal static class BatchCommand
           {"output": "results", "jobs": [{"model": "models/tiny-llama", "methods": ["none", "activation", "likelihood"], "bits": [2, 3, 4], "evaluate": "self:16384"}]}
         Methods: none, activation (LDLQ), likelihood, power, lanczos, published, per-sequence, token-likelihood, sketch-a, sketch-b, original. Other fields of a job: name, format (qtip or dense),
         skip, factors_from, calibration, tokens, gradients, half_steps, context, seed, rounding (default or published), propagate, block, max_blocks, tasks, task_folder, limit: as the options of quantize and evaluate.
+        options names single options of rounding, such as {"code": "1mad", "window": 64}: code, relative_scale, equalize, fit_scales, damping_out, damping_in, window.
         rotation_seeds is a list: a job for each. With measure_only true a job leaves what it measured and no model. Factors are collected once for all rates and rotation seeds.
         """;
 
