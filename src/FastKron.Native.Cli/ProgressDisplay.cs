@@ -12,6 +12,7 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
     private readonly bool _live = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "dumb");
     private readonly Lock _gate = new();
     private readonly Stopwatch _sinceLast = Stopwatch.StartNew();
+    private QuantizationProgress _first;           // report of the phase in work
     private string? _phase;
     private int _width;
 
@@ -23,12 +24,14 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
         lock (_gate)
         {
             bool changed = value.Phase != _phase, finished = value.Fraction >= 1;
+            if (changed)
+                _first = value;
             if (!changed && !finished && _sinceLast.Elapsed < (_live ? LiveInterval : PlainInterval))
                 return;
             if (finished && !changed && _phase is null)
                 return;
             _sinceLast.Restart();
-            string line = Line(value);
+            string line = Line(value, value.RemainingSince(_first));
             if (_live)
             {
                 line = Clip(line, Columns());
@@ -78,9 +81,9 @@ internal sealed class ProgressDisplay(bool quiet) : IProgress<QuantizationProgre
         }
     }
 
-    private static string Line(QuantizationProgress p)
+    private static string Line(QuantizationProgress p, TimeSpan? remaining)
     {
-        string time = p.Fraction >= 1 ? Format(p.Elapsed) : $"{Format(p.Elapsed)}{(p.Remaining is { } left ? $", {Format(left)} left" : "")}";
+        string time = p.Fraction < 1 && remaining is { } left ? $"{Format(p.Elapsed)}, {Format(left)} left" : Format(p.Elapsed);
         string error = p.Error is { } e ? string.Create(CultureInfo.InvariantCulture, $" proxy error {e:G3}") : "";
         return string.Create(CultureInfo.InvariantCulture, $"{p.Phase,-12} {100 * p.Fraction,3:F0} %  {time}{(p.Module is null ? "" : $"  {p.Module}{error}")}");
     }

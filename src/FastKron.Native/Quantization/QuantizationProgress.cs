@@ -10,6 +10,8 @@ namespace FastKron.Native.Quantization;
 /// <param name="Elapsed">Time in this phase.</param>
 public readonly record struct QuantizationProgress(string Phase, double Fraction, int Layer, int Layers, string? Module, double? Error, TimeSpan Elapsed)
 {
-    /// <summary>Remaining time of the phase at the rate so far; null before anything is done.</summary>
-    public TimeSpan? Remaining => Fraction > 0.001 ? Elapsed * ((1 - Fraction) / Fraction) : null;
+    /// <summary>Remaining time of the phase at the rate since an earlier report of it; null before anything was done since.</summary>
+    /// <param name="first">The phase's first report: what came before it, such as compiling kernels and reading files, comes once.</param>
+    public TimeSpan? RemainingSince(QuantizationProgress first) =>
+        Fraction - first.Fraction > 0.001 ? (Elapsed - first.Elapsed) * ((1 - Fraction) / (Fraction - first.Fraction)) : null;
 }
