@@ -155,6 +155,7 @@ public sealed record QuantizationOptions
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"relative scale {scale}: expected a positive number, such as 0.9"));
         if (!(DampingOut > 0 && DampingIn > 0 && double.IsFinite(DampingOut + DampingIn)))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"damping {DampingOut}, {DampingIn}: expected positive numbers, such as 0.01"));
+        _ = Window.Steps(TrellisCodes.Create(ChosenCode, Widths[0]));
         if (!(Bits >= Widths[0] && Bits <= Widths[^1]))
             throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"--bits {Bits}: expected 2, 3 or 4, or an average between them such as 2.5"));
         if (HasMixedBits && FactorsFrom is null && Fisher is null or { Source: FactorSource.Activation })
